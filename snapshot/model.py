@@ -1,0 +1,212 @@
+"""The words of docs/format.md as frozen values: what a snapshot is. No I/O."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from enum import Enum
+from functools import cached_property
+
+from snapshot.errors import SnapshotError
+
+#: The version of config and tree that this code writes, and the newest that it reads.
+SCHEMA = 1
+
+#: Modification time of everything restored, in seconds since the epoch. A timestamp `.pyc` names the time of its
+#: source, so the two must be fixed together.
+FIXED_MTIME = 1_000_000_000
+
+#: The directory of a restored environment for what a venv has no place for.
+HOME = ".envparity"
+PYTHON_MOUNT = f"{HOME}/python"
+SOURCE_MOUNT = f"{HOME}/src"
+RECEIPT = f"{HOME}/restored.json"
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
+
+
+class InvalidDigestError(SnapshotError, ValueError):
+    """A digest that is not `sha256:` and 64 lower-case hexadecimal digits."""
+
+
+class Digest(str):
+    """`sha256:` and 64 hexadecimal digits. A string, so that it is its own JSON form."""
+
+    __slots__ = ()
+
+    def __new__(cls, text: str) -> Digest:
+        if not _DIGEST.match(text):
+            raise InvalidDigestError(f"not a digest: {text!r} (want sha256: and 64 hexadecimal digits)")
+        return super().__new__(cls, text)
+
+    @classmethod
+    def of_hex(cls, hexadecimal: str) -> Digest:
+        return cls(f"sha256:{hexadecimal}")
+
+    @property
+    def hex(self) -> str:
+        return self[7:]
+
+    @property
+    def short(self) -> str:
+        return self[:19]
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """Where a blob is (OCI image-spec, descriptor.md). `size` in bytes."""
+
+    media_type: str
+    digest: Digest
+    size: int
+    annotations: dict[str, str] = field(default_factory=dict)
+
+
+class Kind(str, Enum):
+    """What a layer holds."""
+
+    INTERPRETER = "interpreter"
+    DISTRIBUTION = "distribution"
+    ENVIRONMENT = "environment"
+    UNOWNED = "unowned"
+    SOURCE = "source"
+    BYTECODE = "bytecode"
+
+    def __str__(self) -> str:
+        return self.value
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One directory, file or link of a layer.
+
+    `path` is relative to the layer's mount, with undecodable bytes as surrogates (PEP 383). `type` is `d`, `f` or
+    `l`. `size` (bytes) and `sha256` (hexadecimal) are those of the stored bytes. `at` are the substitutions of a
+    template: pairs of an offset (for a link: into its target) and a token. `rule` names the normalisation that applies
+    in the parity digest and `counts_as` the digest it uses instead (None: the entry does not count).
+    """
+
+    path: str
+    type: str
+    mode: int = 0
+    size: int = 0
+    sha256: str = ""
+    target: str = ""
+    at: tuple[tuple[int, str], ...] = ()
+    rule: str | None = None
+    counts_as: str | None = None
+    outside: bool = False
+
+    @property
+    def executable(self) -> bool:
+        return bool(self.mode & 0o100) and self.type == "f"
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """A layer as the config has it. `size` is that of the uncompressed tar in bytes, `files` counts regular files."""
+
+    kind: Kind
+    name: str
+    version: str | None
+    mount: str
+    diff_id: Digest
+    tree: Digest
+    files: int
+    size: int
+    parity: Digest | None
+
+    @property
+    def label(self) -> str:
+        if self.kind is Kind.DISTRIBUTION:
+            return f"{self.name} {self.version}"
+        return str(self.kind) if self.name == self.kind.value else f"{self.name} ({self.kind})"
+
+    @property
+    def sort_key(self) -> tuple[str, str, str]:
+        return (self.kind.value, self.name, self.mount)
+
+
+@dataclass(frozen=True, slots=True)
+class Interpreter:
+    """The interpreter an environment runs on. `executable` is relative to the base; `digest` covers its files."""
+
+    implementation: str
+    version: str
+    cache_tag: str
+    soabi: str
+    platform: str
+    executable: str
+    captured: bool
+    digest: Digest
+
+    @property
+    def minor(self) -> str:
+        return ".".join(self.version.split(".")[:2])
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """How the layers make an environment again. `kind` is `venv` or `base` (an interpreter's own prefix)."""
+
+    kind: str
+    base_mount: str
+    system_site_packages: bool
+    sources: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The config: everything that the snapshot id covers."""
+
+    interpreter: Interpreter
+    environment: Environment
+    layers: tuple[Layer, ...]
+    parity_root: Digest
+
+    @cached_property
+    def distributions(self) -> tuple[Layer, ...]:
+        return tuple(layer for layer in self.layers if layer.kind is Kind.DISTRIBUTION)
+
+    @property
+    def files(self) -> int:
+        return sum(layer.files for layer in self.layers)
+
+    @property
+    def raw_bytes(self) -> int:
+        return sum(layer.size for layer in self.layers)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Finding:
+    """Something odd about an environment that did not stop the capture. `path` is relative to the prefix where it can be."""
+
+    kind: str
+    path: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What is worth knowing of a capture but is no part of the snapshot's identity."""
+
+    findings: tuple[Finding, ...]
+    prefix: str
+    base: str
+    tool: str
+
+
+Tree = tuple[Entry, ...]
+
+
+@dataclass(frozen=True)
+class Description:
+    """What is compared: an environment down to its files, from a snapshot or read from a live one.
+
+    `trees` maps a layer's tree digest to its entries; a description from a store loads them when asked (see
+    `snapshot.describe`).
+    """
+
+    snapshot: Snapshot
+    trees: dict[Digest, Tree]
+    findings: tuple[Finding, ...] = ()

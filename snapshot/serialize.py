@@ -1,0 +1,274 @@
+"""Canonical JSON to the model and back (docs/format.md). Errors name the key path that is wrong."""
+
+from __future__ import annotations
+
+import json
+from hashlib import sha256
+from typing import Any
+
+from snapshot.errors import SnapshotError
+from snapshot.model import (
+    SCHEMA,
+    Digest,
+    Entry,
+    Environment,
+    Finding,
+    Interpreter,
+    InvalidDigestError,
+    Kind,
+    Layer,
+    Record,
+    Snapshot,
+    Tree,
+)
+
+
+class FormatError(SnapshotError, ValueError):
+    """Bytes that are not what docs/format.md says."""
+
+
+class UnsupportedSchemaError(FormatError):
+    """Written by a newer envparity."""
+
+
+def canonical(value: object) -> bytes:
+    """The one byte form of `value`: ASCII, sorted keys, no white space."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False).encode("ascii")
+
+
+def digest_of(data: bytes) -> Digest:
+    return Digest.of_hex(sha256(data).hexdigest())
+
+
+def parse(data: bytes, what: str) -> Any:
+    """Read JSON; `what` names the source in the error."""
+    try:
+        return json.loads(data)
+    except ValueError as error:
+        raise FormatError(f"{what} is not JSON: {error}") from error
+
+
+class Reader:
+    """One JSON object, with the key path for errors."""
+
+    def __init__(self, value: object, path: str) -> None:
+        if not isinstance(value, dict):
+            raise FormatError(f"{path}: want an object, found {type(value).__name__}")
+        self.value = value
+        self.path = path
+
+    def get(self, key: str, kind: type) -> Any:
+        if key not in self.value:
+            raise FormatError(f"{self.path}.{key}: missing")
+        found = self.value[key]
+        if not isinstance(found, kind) or (kind is int and isinstance(found, bool)):
+            raise FormatError(f"{self.path}.{key}: want {kind.__name__}, found {type(found).__name__}")
+        return found
+
+    def text(self, key: str) -> str:
+        return str(self.get(key, str))
+
+    def optional_text(self, key: str) -> str | None:
+        return None if self.value.get(key) is None else self.text(key)
+
+    def count(self, key: str) -> int:
+        number = int(self.get(key, int))
+        if number < 0:
+            raise FormatError(f"{self.path}.{key}: want a count, found {number}")
+        return number
+
+    def flag(self, key: str) -> bool:
+        return bool(self.get(key, bool))
+
+    def items(self, key: str) -> list[Any]:
+        return list(self.get(key, list))
+
+    def inner(self, key: str) -> Reader:
+        return Reader(self.get(key, dict), f"{self.path}.{key}")
+
+    def digest(self, key: str) -> Digest:
+        try:
+            return Digest(self.text(key))
+        except InvalidDigestError as error:
+            raise FormatError(f"{self.path}.{key}: {error}") from error
+
+    def schema(self) -> None:
+        version = self.count("schema")
+        if version > SCHEMA:
+            raise UnsupportedSchemaError(
+                f"{self.path}.schema: {version} is newer than this envparity reads ({SCHEMA}); install a newer one"
+            )
+
+
+def check_path(path: str, where: str, *, empty: bool = False) -> str:
+    """Refuse a path that could leave the directory it is relative to."""
+    if empty and not path:
+        return path
+    if "\0" in path or not all(name not in ("", ".", "..") for name in path.split("/")):
+        raise FormatError(f"{where}: unsafe path {path!r} (absolute, empty or with '.' or '..')")
+    return path
+
+
+def encode_tree(tree: Tree) -> bytes:
+    rows: list[list[object]] = []
+    for entry in tree:
+        if entry.type == "f":
+            row: list[object] = [entry.path, "f", entry.mode, entry.size, entry.sha256]
+        elif entry.type == "l":
+            row = [entry.path, "l", entry.target]
+        else:
+            row = [entry.path, "d", entry.mode]
+        extra: dict[str, object] = {}
+        if entry.at:
+            extra["at"] = [list(pair) for pair in entry.at]
+        if entry.rule:
+            extra["rule"] = entry.rule
+            if entry.counts_as:
+                extra["as"] = entry.counts_as
+        if entry.outside:
+            extra["outside"] = True
+        if extra:
+            row.append(extra)
+        rows.append(row)
+    return canonical({"schema": SCHEMA, "entries": rows})
+
+
+_WIDTH = {"f": 5, "l": 3, "d": 3}
+_MODES = {"f": (0o644, 0o755, 0o444, 0o555), "d": (0o755, 0o555), "l": (0,)}
+
+
+def decode_tree(data: bytes, what: str = "tree") -> Tree:
+    """Read a tree and refuse whatever could reach outside: order, paths, types, modes and sizes are checked."""
+    reader = Reader(parse(data, what), what)
+    reader.schema()
+    entries: list[Entry] = []
+    last = b""
+    for number, row in enumerate(reader.items("entries")):
+        where = f"{what}.entries[{number}]"
+        try:
+            entry = _entry(row)
+        except (TypeError, ValueError, IndexError, KeyError) as error:
+            raise FormatError(f"{where}: {error}") from error
+        key = check_path(entry.path, where).encode("utf-8", "surrogateescape")
+        if key <= last:
+            raise FormatError(f"{where}: {entry.path!r} is out of order or there twice")
+        last = key
+        entries.append(entry)
+    return tuple(entries)
+
+
+def _entry(row: Any) -> Entry:
+    kind = row[1]
+    width = _WIDTH[kind]
+    extra = row[width] if len(row) > width else {}
+    if len(row) > width + 1:
+        raise ValueError("too many fields")
+    mode = 0 if kind == "l" else row[2]
+    if mode not in _MODES[kind]:
+        raise ValueError(f"mode {mode!r} of a {kind!r} entry")
+    size, digest = (row[3], row[4]) if kind == "f" else (0, "")
+    if kind == "f" and (not isinstance(size, int) or size < 0 or len(digest) != 64):
+        raise ValueError("size or digest of a file")
+    target = row[2] if kind == "l" else ""
+    if not isinstance(row[0], str) or not isinstance(target, str) or (kind == "l" and "\0" in target):
+        raise TypeError("path and target are text")
+    at = tuple((int(offset), str(token)) for offset, token in extra.get("at", ()))
+    return Entry(
+        row[0], kind, mode, size, digest, target, at, extra.get("rule"), extra.get("as"), bool(extra.get("outside"))
+    )
+
+
+def encode_snapshot(snapshot: Snapshot) -> bytes:
+    """The canonical config; its digest is the snapshot id."""
+    return canonical(
+        {
+            "schema": SCHEMA,
+            "interpreter": {name: getattr(snapshot.interpreter, name) for name in Interpreter.__slots__},
+            "environment": {
+                "kind": snapshot.environment.kind,
+                "base_mount": snapshot.environment.base_mount,
+                "system_site_packages": snapshot.environment.system_site_packages,
+                "sources": dict(snapshot.environment.sources),
+            },
+            "layers": [_encode_layer(layer) for layer in sorted(snapshot.layers, key=lambda layer: layer.sort_key)],
+            "parity_root": snapshot.parity_root,
+        }
+    )
+
+
+def _encode_layer(layer: Layer) -> dict[str, object]:
+    row: dict[str, object] = {name: getattr(layer, name) for name in Layer.__slots__}
+    row["kind"] = layer.kind.value
+    return {name: value for name, value in row.items() if value is not None}
+
+
+def decode_snapshot(data: bytes, what: str = "config") -> Snapshot:
+    reader = Reader(parse(data, what), what)
+    reader.schema()
+    found = reader.inner("interpreter")
+    interpreter = Interpreter(
+        **{
+            name: found.text(name)
+            for name in ("implementation", "version", "cache_tag", "soabi", "platform", "executable")
+        },
+        captured=found.flag("captured"),
+        digest=found.digest("digest"),
+    )
+    check_path(interpreter.executable, f"{found.path}.executable")
+    place = reader.inner("environment")
+    sources = place.inner("sources")
+    environment = Environment(
+        kind=place.text("kind"),
+        base_mount=check_path(place.text("base_mount"), f"{place.path}.base_mount", empty=True),
+        system_site_packages=place.flag("system_site_packages"),
+        sources=tuple(
+            sorted((name, check_path(sources.text(name), f"{sources.path}.{name}")) for name in sources.value)
+        ),
+    )
+    if environment.kind not in ("venv", "base"):
+        raise FormatError(f"{place.path}.kind: {environment.kind!r} is neither venv nor base")
+    layers = tuple(
+        _decode_layer(Reader(row, f"{what}.layers[{number}]")) for number, row in enumerate(reader.items("layers"))
+    )
+    return Snapshot(interpreter, environment, layers, reader.digest("parity_root"))
+
+
+def _decode_layer(reader: Reader) -> Layer:
+    try:
+        kind = Kind(reader.text("kind"))
+    except ValueError as error:
+        raise FormatError(f"{reader.path}.kind: {error}") from error
+    return Layer(
+        kind=kind,
+        name=reader.text("name"),
+        version=reader.optional_text("version"),
+        mount=check_path(reader.text("mount"), f"{reader.path}.mount", empty=True),
+        diff_id=reader.digest("diff_id"),
+        tree=reader.digest("tree"),
+        files=reader.count("files"),
+        size=reader.count("size"),
+        parity=reader.digest("parity") if "parity" in reader.value else None,
+    )
+
+
+def encode_record(record: Record) -> bytes:
+    return canonical(
+        {
+            "schema": SCHEMA,
+            "findings": [[item.kind, item.path, item.detail] for item in record.findings],
+            "prefix": record.prefix,
+            "base": record.base,
+            "tool": record.tool,
+        }
+    )
+
+
+def decode_record(data: bytes, what: str = "record") -> Record:
+    reader = Reader(parse(data, what), what)
+    reader.schema()
+    findings = []
+    for number, row in enumerate(reader.items("findings")):
+        if not isinstance(row, list) or len(row) != 3 or not all(isinstance(part, str) for part in row):
+            raise FormatError(f"{what}.findings[{number}]: want [kind, path, detail]")
+        findings.append(Finding(*row))
+    return Record(tuple(findings), reader.text("prefix"), reader.text("base"), reader.text("tool"))
