@@ -6,8 +6,12 @@ import re
 from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from snapshot.errors import SnapshotError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 #: The version of config and tree that this code writes, and the newest that it reads.
 SCHEMA = 1
@@ -123,8 +127,8 @@ class Layer:
         return str(self.kind) if self.name == self.kind.value else f"{self.name} ({self.kind})"
 
     @property
-    def sort_key(self) -> tuple[str, str, str]:
-        return (self.kind.value, self.name, self.mount)
+    def sort_key(self) -> tuple[str, ...]:
+        return (self.kind.value, self.name, self.mount, self.version or "", self.diff_id)
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +151,14 @@ class Interpreter:
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """How the layers make an environment again. `kind` is `venv` or `base` (an interpreter's own prefix)."""
+    """How the layers make an environment again. `kind` is `venv` or `base` (an interpreter's own prefix).
+
+    `bytecode` is `none`, `kept` (what the environment had) or `compiled` (every source has its own).
+    """
 
     kind: str
     base_mount: str
+    bytecode: str
     system_site_packages: bool
     sources: tuple[tuple[str, str], ...] = ()
 
@@ -204,9 +212,9 @@ class Description:
     """What is compared: an environment down to its files, from a snapshot or read from a live one.
 
     `trees` maps a layer's tree digest to its entries; a description from a store loads them when asked (see
-    `snapshot.describe`).
+    `snapshot.trees`).
     """
 
     snapshot: Snapshot
-    trees: dict[Digest, Tree]
+    trees: Mapping[Digest, Tree]
     findings: tuple[Finding, ...] = ()

@@ -187,16 +187,17 @@ def encode_snapshot(snapshot: Snapshot) -> bytes:
             "environment": {
                 "kind": snapshot.environment.kind,
                 "base_mount": snapshot.environment.base_mount,
+                "bytecode": snapshot.environment.bytecode,
                 "system_site_packages": snapshot.environment.system_site_packages,
                 "sources": dict(snapshot.environment.sources),
             },
-            "layers": [_encode_layer(layer) for layer in sorted(snapshot.layers, key=lambda layer: layer.sort_key)],
+            "layers": [encode_layer(layer) for layer in sorted(snapshot.layers, key=lambda layer: layer.sort_key)],
             "parity_root": snapshot.parity_root,
         }
     )
 
 
-def _encode_layer(layer: Layer) -> dict[str, object]:
+def encode_layer(layer: Layer) -> dict[str, object]:
     row: dict[str, object] = {name: getattr(layer, name) for name in Layer.__slots__}
     row["kind"] = layer.kind.value
     return {name: value for name, value in row.items() if value is not None}
@@ -220,6 +221,7 @@ def decode_snapshot(data: bytes, what: str = "config") -> Snapshot:
     environment = Environment(
         kind=place.text("kind"),
         base_mount=check_path(place.text("base_mount"), f"{place.path}.base_mount", empty=True),
+        bytecode=place.text("bytecode"),
         system_site_packages=place.flag("system_site_packages"),
         sources=tuple(
             sorted((name, check_path(sources.text(name), f"{sources.path}.{name}")) for name in sources.value)
@@ -228,12 +230,12 @@ def decode_snapshot(data: bytes, what: str = "config") -> Snapshot:
     if environment.kind not in ("venv", "base"):
         raise FormatError(f"{place.path}.kind: {environment.kind!r} is neither venv nor base")
     layers = tuple(
-        _decode_layer(Reader(row, f"{what}.layers[{number}]")) for number, row in enumerate(reader.items("layers"))
+        decode_layer(Reader(row, f"{what}.layers[{number}]")) for number, row in enumerate(reader.items("layers"))
     )
     return Snapshot(interpreter, environment, layers, reader.digest("parity_root"))
 
 
-def _decode_layer(reader: Reader) -> Layer:
+def decode_layer(reader: Reader) -> Layer:
     try:
         kind = Kind(reader.text("kind"))
     except ValueError as error:

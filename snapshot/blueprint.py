@@ -1,0 +1,193 @@
+"""A snapshot flattened for restoring: which directories, files, links and templates make it, and that none of it can
+reach outside. Pure, but for JSON: a blueprint is kept in the node's cache, so that a warm restore reads one file.
+"""
+
+from __future__ import annotations
+
+import json
+import posixpath
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from snapshot.errors import SnapshotError
+from snapshot.model import FIXED_MTIME, HOME, PYTHON_MOUNT, SOURCE_MOUNT, Digest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from snapshot.model import Entry, Layer, Snapshot, Tree
+
+_VERSION = 1
+
+
+class UnsafeSnapshotError(SnapshotError, ValueError):
+    """A snapshot that would write outside of the destination, or two things to one place. Nothing is restored."""
+
+
+def file_time(sha256: str) -> int:
+    """The modification time (nanoseconds) of a restored file: the fixed second, and a fraction made of its digest.
+
+    Any write sets another time; so does copying another version over the file with its times kept, which a time that is
+    the same for all files would not show.
+    """
+    return FIXED_MTIME * 1_000_000_000 + int(sha256[:12], 16) % 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A file to write: its place, where its template lies in the cache, and what goes in."""
+
+    path: str
+    mode: int
+    diff_id: str
+    inner: str
+    sha256: str
+    at: tuple[tuple[int, str], ...]
+
+    @property
+    def is_record(self) -> bool:
+        return any(token.startswith("record:") for _, token in self.at)
+
+
+@dataclass(slots=True)
+class Blueprint:
+    """`files` has, for each layer (diff_id, mount), rows `[path, mode, size, time in nanoseconds, sha256]`."""
+
+    snapshot: str
+    parity_root: str
+    kind: str
+    base_mount: str
+    bytecode: str
+    cache_tag: str
+    captured: bool
+    executable: str
+    sources: dict[str, str]
+    directories: list[str] = field(default_factory=list)
+    read_only: list[str] = field(default_factory=list)
+    files: list[tuple[str, str, list[list[Any]]]] = field(default_factory=list)
+    links: list[tuple[str, str, tuple[tuple[int, str], ...]]] = field(default_factory=list)
+    templates: list[Template] = field(default_factory=list)
+
+    def encode(self) -> bytes:
+        row = {name: getattr(self, name) for name in Blueprint.__slots__}
+        row["templates"] = [[getattr(item, name) for name in Template.__slots__] for item in self.templates]
+        return json.dumps({"version": _VERSION, **row}, separators=(",", ":")).encode("ascii")
+
+    @classmethod
+    def decode(cls, data: bytes, snapshot: str) -> Blueprint | None:
+        """None when the bytes are no blueprint of `snapshot` that this code wrote: then it is made anew."""
+        try:
+            row = json.loads(data)
+            if row.pop("version") != _VERSION or row["snapshot"] != snapshot:
+                return None
+            row["templates"] = [
+                Template(*item, at=tuple((offset, token) for offset, token in at)) for *item, at in row["templates"]
+            ]
+            return cls(**row)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+    @property
+    def python(self) -> str:
+        """The interpreter of the restored environment, relative to it."""
+        return self.executable if self.kind == "base" else "bin/python"
+
+    def needs_compiling(self) -> list[str]:
+        """Sources that are written anew in each place and whose bytecode has to be made there."""
+        if self.bytecode == "none" or (self.bytecode == "kept" and not self._has_bytecode()):
+            return []
+        return [
+            item.path
+            for item in self.templates
+            if item.path.endswith(".py") and (self.bytecode == "compiled" or not item.path.startswith("bin/"))
+        ]
+
+    def _has_bytecode(self) -> bool:
+        return any(row[0].endswith(".pyc") for _, _, rows in self.files for row in rows)
+
+
+def blueprint_of(snapshot_id: Digest, snapshot: Snapshot, trees: Mapping[Digest, Tree]) -> Blueprint:
+    """Flatten `snapshot`. Raises UnsafeSnapshotError naming what is wrong."""
+    made = Blueprint(
+        snapshot=snapshot_id,
+        parity_root=snapshot.parity_root,
+        kind=snapshot.environment.kind,
+        base_mount=snapshot.environment.base_mount,
+        bytecode=snapshot.environment.bytecode,
+        cache_tag=snapshot.interpreter.cache_tag,
+        captured=snapshot.interpreter.captured,
+        executable=snapshot.interpreter.executable,
+        sources=dict(snapshot.environment.sources),
+    )
+    check = _Check(snapshot)
+    for layer in snapshot.layers:
+        check.mount(layer)
+        rows: list[list[Any]] = []
+        for entry in trees[layer.tree]:
+            path = posixpath.join(layer.mount, entry.path)
+            check.entry(path, entry, layer)
+            _add(made, rows, path, entry, layer)
+        if rows:
+            made.files.append((layer.diff_id, layer.mount, rows))
+    made.directories = check.finish()
+    return made
+
+
+def _add(made: Blueprint, rows: list[list[Any]], path: str, entry: Entry, layer: Layer) -> None:
+    if entry.type == "d":
+        if entry.mode != 0o755:
+            made.read_only.append(path)
+    elif entry.type == "l":
+        made.links.append((path, entry.target, entry.at))
+    elif entry.at:
+        made.templates.append(Template(path, entry.mode, layer.diff_id, entry.path, entry.sha256, entry.at))
+    else:
+        rows.append([entry.path, entry.mode, entry.size, file_time(entry.sha256), entry.sha256])
+
+
+class _Check:
+    """Sees every path of a snapshot and refuses what could write outside of the destination, or to one place twice."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        environment = snapshot.environment
+        self._mounts = {"", environment.base_mount, *dict(environment.sources).values()}
+        for mount in self._mounts:
+            if mount not in ("", PYTHON_MOUNT) and posixpath.dirname(mount) != SOURCE_MOUNT:
+                raise UnsafeSnapshotError(f"the snapshot puts files into {mount!r}, which the format does not have")
+        self._leaves: dict[str, str] = {}
+        self._directories: set[str] = set()
+
+    def mount(self, layer: Layer) -> None:
+        if layer.mount not in self._mounts:
+            raise UnsafeSnapshotError(f"layer {layer.label}: unknown mount {layer.mount!r}")
+
+    def entry(self, path: str, entry: Entry, layer: Layer) -> None:
+        if layer.mount == "" and (entry.path == HOME or entry.path.startswith(HOME + "/")):
+            raise UnsafeSnapshotError(f"layer {layer.label}: {entry.path!r} lies where envparity keeps its own files")
+        if entry.type == "d":
+            self._directories.add(path)
+        elif self._leaves.setdefault(path, layer.label) != layer.label or path in self._directories:
+            raise UnsafeSnapshotError(f"two layers have {path!r}: {self._leaves[path]} and {layer.label}")
+        self._directories.update(_parents(path))
+        if entry.type == "l" and not entry.at and not entry.outside and leads_out(path, entry.target):
+            raise UnsafeSnapshotError(f"layer {layer.label}: the link {path!r} leads out of the environment")
+
+    def finish(self) -> list[str]:
+        """Every directory, parents first."""
+        through = sorted(self._directories & self._leaves.keys())
+        if through:
+            raise UnsafeSnapshotError(f"{through[0]!r} is a file or link and has files below it")
+        return sorted(self._directories)
+
+
+def _parents(path: str) -> Iterable[str]:
+    parent = posixpath.dirname(path)
+    while parent:
+        yield parent
+        parent = posixpath.dirname(parent)
+
+
+def leads_out(path: str, target: str) -> bool:
+    """Whether a link at `path` (relative to the destination) names something outside of it."""
+    joined = posixpath.normpath(posixpath.join(posixpath.dirname(path), target))
+    return target.startswith("/") or joined == ".." or joined.startswith("../")

@@ -1,0 +1,240 @@
+"""Capture: environment to plans, plans to layers, layers to blobs, blobs into the store. Orchestration only."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+from snapshot import assemble
+from snapshot.codec import pack_small
+from snapshot.compiling import compile_missing
+from snapshot.model import Descriptor, Kind
+from snapshot.pack import Packed, items_by_size, pack
+from snapshot.scratch import scratch
+from snapshot.serialize import digest_of, encode_record, encode_snapshot
+from snapshot.stamps import TICK, Stamps, stamp
+from snapshot.store.manifest import CONTENT, LAYER_TYPE, RECORD_TYPE, TREE_TYPE
+from snapshot.store.store import BlobsVanishedError
+from snapshot.survey import survey
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from snapshot.model import Digest, Finding, Layer
+    from snapshot.plan import Plan, Survey
+    from snapshot.progress import Progress
+    from snapshot.store.store import Batch, Store
+
+SIZE_LIMIT = 1_000_000_000
+
+#: How many of the newest snapshots tell which layers the store may have already.
+_RECENT = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Captured:
+    """What a capture made. `packed_bytes`: what an empty node must fetch; `added_bytes`: what the store grew."""
+
+    snapshot: Digest
+    name: str | None
+    parity_root: Digest
+    files: int
+    distributions: int
+    layers: int
+    raw_bytes: int
+    packed_bytes: int
+    added_bytes: int
+    findings: tuple[Finding, ...]
+    seconds: float
+
+
+def capture(
+    prefix: str | os.PathLike[str],
+    store: Store,
+    *,
+    python: str | os.PathLike[str] | None = None,
+    name: str | None = None,
+    size_limit: int = SIZE_LIMIT,
+    interpreter: bool = True,
+    bytecode: Literal["keep", "drop", "compile"] = "keep",
+    progress: Progress | None = None,
+) -> Captured:
+    """Capture the environment at `prefix` into `store`.
+
+    `python` is its interpreter (default: `bin/python` in it); `name` the reference to publish it under, `NAME` or
+    `NAME/VERSION`; `size_limit` the most packed bytes that a snapshot may have; `interpreter` whether the base interpreter
+    is stored too; `bytecode` whether valid `.pyc` files are kept, dropped, or kept and completed.
+
+    The environment is only read. Raises SizeLimitError before anything is published, NoEnvironmentError,
+    InterpreterError, UnreadableError, ChangedError and StoreError.
+    """
+    begin = time.perf_counter()
+    for attempt in (1, 2):
+        try:
+            done = _capture(prefix, store, python, name, size_limit, interpreter, bytecode, progress)
+        except BlobsVanishedError:
+            # A collection took a blob that this capture counted on: now it is known to be missing.
+            if attempt == 2:
+                raise
+        else:
+            break
+    return replace(done, seconds=time.perf_counter() - begin)
+
+
+def _capture(
+    prefix: str | os.PathLike[str],
+    store: Store,
+    python: str | os.PathLike[str] | None,
+    name: str | None,
+    size_limit: int,
+    interpreter: bool,
+    bytecode: Literal["keep", "drop", "compile"],
+    progress: Progress | None,
+) -> Captured:
+    started = time.time()
+    found = survey(prefix, python=python, interpreter=interpreter, keep_bytecode=bytecode != "drop")
+    findings = list(found.findings)
+    with ExitStack() as stack:
+        batch = stack.enter_context(store.begin())
+        if bytecode == "compile":
+            os.makedirs(store.cache, exist_ok=True)
+            directory = stack.enter_context(scratch(os.fspath(store.cache)))
+            findings += compile_missing(found, directory, cores(), counter("compile", progress, _sources(found)))
+        layers = _Layers(found, store, batch, started, progress)
+        packed = layers.pack_all()
+        findings += [finding for _, noticed in packed for finding in noticed]
+        snapshot = assemble.snapshot_of(
+            found, [layer for layer, _ in packed], interpreter=interpreter, bytecode=bytecode
+        )
+        record = encode_record(assemble.record_of(found, findings))
+        digest = digest_of(record)
+        content = dict(layers.content)
+        content[digest] = _small(batch, record, RECORD_TYPE, digest)
+        config = encode_snapshot(snapshot)
+        packed_bytes = len(config) + sum(descriptor.size for descriptor in content.values())
+        assemble.check_size(snapshot, content, packed_bytes, size_limit)
+        published = batch.publish(config, content, name)
+        layers.stamps.save()
+    return Captured(
+        snapshot=published.reference.snapshot,
+        name=published.reference.name,
+        parity_root=snapshot.parity_root,
+        files=snapshot.files,
+        distributions=len(snapshot.distributions),
+        layers=len(snapshot.layers),
+        raw_bytes=snapshot.raw_bytes,
+        packed_bytes=packed_bytes + published.reference.manifest.size,
+        added_bytes=published.added_bytes,
+        findings=tuple(sorted(set(findings))),
+        seconds=0.0,
+    )
+
+
+def cores() -> int:
+    """Processors that this process may use."""
+    return max(1, len(os.sched_getaffinity(0)))
+
+
+def _sources(found: Survey) -> int:
+    return sum(item.path.endswith(".py") for plan in found.plans if plan.stored for item in plan.items)
+
+
+def counter(stage: str, progress: Progress | None, total: int) -> Callable[..., None]:
+    """A thread-safe `advance(amount=1)` that reports to `progress`."""
+    if progress is None:
+        return lambda amount=1: None  # noqa: ARG005
+    lock = threading.Lock()
+    done = 0
+
+    def advance(amount: int = 1) -> None:
+        nonlocal done
+        with lock:
+            done += amount
+            progress(stage, min(done, total), total)
+
+    return advance
+
+
+def _small(batch: Batch, data: bytes, media_type: str, content: Digest) -> Descriptor:
+    digest, size = batch.put(pack_small(data))
+    return Descriptor(media_type, digest, size, {CONTENT: content})
+
+
+class _Layers:
+    """Packs all plans, taking what the store has. `content` maps each content digest to its blob."""
+
+    def __init__(self, found: Survey, store: Store, batch: Batch, started: float, progress: Progress | None) -> None:
+        self._survey = found
+        self._store = store
+        self._batch = batch
+        self._newest = started - TICK
+        self._have: Mapping[Digest, Descriptor] = store.contents()
+        self._known = _known_layers(store)
+        self._facts = assemble.facts_of(found)
+        self._hasher = assemble.SourceHasher(found.python)
+        total = sum(plan.bytes for plan in found.plans)
+        self._advance = counter("capture", progress, total)
+        self.stamps = Stamps(store.cache, found.prefix)
+        self.content: dict[Digest, Descriptor] = {}
+
+    def pack_all(self) -> list[tuple[Layer, tuple[Finding, ...]]]:
+        with ThreadPoolExecutor(cores()) as pool, self._hasher:
+            return list(pool.map(self._one, items_by_size(self._survey.plans)))
+
+    def _one(self, plan: Plan) -> tuple[Layer, tuple[Finding, ...]]:
+        key = f"{plan.kind}|{plan.name}|{plan.version}|{plan.mount}"
+        mark = stamp(plan, self._facts, self._newest)
+        before = self.stamps.find(key, mark)
+        if before is not None and self._take(plan, before[0]):
+            self._advance(plan.bytes)
+            return before
+        packed = self._pack(plan)
+        self.stamps.add(key, mark, packed.layer, packed.findings)
+        return packed.layer, packed.findings
+
+    def _take(self, plan: Plan, layer: Layer) -> bool:
+        """Whether the store has the layer: then its blobs are used."""
+        if not plan.stored or layer.tree == assemble.EMPTY_TREE:
+            return True
+        blobs = {content: self._have.get(content) for content in (layer.diff_id, layer.tree)}
+        if not all(blob is not None and self._store.has(blob.digest) for blob in blobs.values()):
+            return False
+        self.content.update({content: blob for content, blob in blobs.items() if blob is not None})
+        return True
+
+    def _pack(self, plan: Plan) -> Packed:
+        context = assemble.context_of(self._survey, self._hasher, self._advance)
+        if not plan.stored:
+            return pack(plan, context, lambda: None)
+        if (plan.kind, plan.name, plan.version) in self._known:
+            # Reading twice what did change costs less than compressing what did not.
+            packed = pack(plan, replace(context, advance=lambda _: None), lambda: None)
+            if self._take(plan, packed.layer):
+                self._advance(plan.bytes)
+                return packed
+        blobs = []
+
+        def sink() -> object:
+            blobs.append(self._batch.blob())
+            return blobs[-1]
+
+        packed = pack(plan, context, sink)  # type: ignore[arg-type]
+        if not self._take(plan, packed.layer):
+            digest, size = blobs[-1].close()
+            layer = packed.layer
+            self.content[layer.diff_id] = Descriptor(LAYER_TYPE, digest, size, {CONTENT: layer.diff_id})
+            self.content[layer.tree] = _small(self._batch, packed.encoded_tree, TREE_TYPE, layer.tree)
+        return packed
+
+
+def _known_layers(store: Store) -> set[tuple[Kind, str, str | None]]:
+    """Kind, name and version of the layers in the newest snapshots: those may be in the store already."""
+    known: set[tuple[Kind, str, str | None]] = set()
+    for reference in store.references()[-_RECENT:]:
+        known.update((layer.kind, layer.name, layer.version) for layer in store.snapshot(reference).layers)
+    return known

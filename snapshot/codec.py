@@ -1,0 +1,80 @@
+"""Compression: the only importer of zstandard."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import zstandard
+
+from snapshot.errors import SnapshotError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: Level 3 for layers (the ratio of `tar | zstd -3`), a stronger one for the small canonical JSON.
+LAYER_LEVEL = 3
+SMALL_LEVEL = 9
+
+#: Bytes handed to zstandard at once: large enough that a call's cost vanishes, small enough for the cache.
+CHUNK = 1 << 20
+
+#: A window beyond this is refused: what a decoder must hold in memory, in bytes (zstd -3 wants 2 MiB).
+MAX_WINDOW = 1 << 27
+
+
+class DamagedLayerError(SnapshotError, ValueError):
+    """Stored bytes that do not decompress to what was declared."""
+
+
+class Sink(Protocol):
+    def write(self, data: bytes | bytearray | memoryview, /) -> int: ...
+
+
+class Source(Protocol):
+    def read(self, size: int = -1, /) -> bytes: ...
+
+
+class Compressor:
+    """Streams bytes into `sink` as one zstd frame. `threads` as zstandard has it: 0 works in the calling thread."""
+
+    def __init__(self, sink: Sink, *, level: int = LAYER_LEVEL, threads: int = 0) -> None:
+        self._sink = sink
+        self._frame = zstandard.ZstdCompressor(level=level, threads=threads, write_checksum=False).compressobj()
+
+    def write(self, data: bytes | bytearray | memoryview, /) -> int:
+        packed = self._frame.compress(data)
+        if packed:
+            self._sink.write(packed)
+        return len(data)
+
+    def close(self) -> None:
+        self._sink.write(self._frame.flush())
+
+
+def pack_small(data: bytes) -> bytes:
+    """One frame with its size declared."""
+    return zstandard.ZstdCompressor(level=SMALL_LEVEL).compress(data)
+
+
+def unpack_small(packed: bytes, what: str, *, limit: int = 1 << 29) -> bytes:
+    """The content of a frame made by `pack_small`. `limit` in bytes: more is refused before it is unpacked."""
+    try:
+        size = zstandard.frame_content_size(packed)
+        if size < 0 or size > limit:
+            raise DamagedLayerError(f"{what}: declares {size} bytes, at most {limit} are accepted")
+        return zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW).decompress(packed, max_output_size=limit)
+    except zstandard.ZstdError as error:
+        raise DamagedLayerError(f"{what}: {error}") from error
+
+
+def decompress(source: Source, what: str) -> Iterator[bytes]:
+    """The content of a layer's frame, in chunks. Whoever reads it stops at the declared size: see `archive`."""
+    reader = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW).read_to_iter(
+        source,  # type: ignore[arg-type]
+        read_size=CHUNK,
+        write_size=CHUNK,
+    )
+    try:
+        yield from reader
+    except zstandard.ZstdError as error:
+        raise DamagedLayerError(f"{what}: {error}") from error

@@ -1,0 +1,40 @@
+"""Describe a live environment as a capture would, without storing anything."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+from snapshot import assemble
+from snapshot.capturing import cores, counter
+from snapshot.model import Description
+from snapshot.pack import Packed, items_by_size, pack
+from snapshot.survey import survey
+
+if TYPE_CHECKING:
+    import os
+
+    from snapshot.plan import Plan
+    from snapshot.progress import Progress
+
+
+def describe(
+    prefix: str | os.PathLike[str], *, python: str | os.PathLike[str] | None = None, progress: Progress | None = None
+) -> Description:
+    """Read the environment at `prefix`: every file is hashed, nothing is written.
+
+    The result's snapshot has the id that a capture with the interpreter and the bytecode would have. Raises as `capture` does.
+    """
+    found = survey(prefix, python=python)
+    advance = counter("describe", progress, sum(plan.bytes for plan in found.plans))
+
+    with ThreadPoolExecutor(cores()) as pool, assemble.SourceHasher(found.python) as hasher:
+        context = assemble.context_of(found, hasher, advance)
+
+        def one(plan: Plan) -> Packed:
+            return pack(plan, context, lambda: None)
+
+        packed = list(pool.map(one, items_by_size(found.plans)))
+    snapshot = assemble.snapshot_of(found, [item.layer for item in packed], interpreter=True, bytecode="keep")
+    findings = {finding for item in packed for finding in item.findings} | set(found.findings)
+    return Description(snapshot, {item.layer.tree: item.tree for item in packed}, tuple(sorted(findings)))

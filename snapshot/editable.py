@@ -1,0 +1,96 @@
+"""Source trees that an environment imports from: editable installs (PEP 610, PEP 660, `.egg-link`) and `.pth` path lines."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from typing import TYPE_CHECKING
+
+from packaging.utils import canonicalize_name
+
+from snapshot.model import SOURCE_MOUNT, Finding
+from snapshot.scan import decode, encode, walk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from snapshot.ownership import Installed
+    from snapshot.scan import Found
+
+#: Directories of a source tree that are no part of what runs.
+LEFT_OUT = frozenset(
+    {
+        ".git",
+        ".hg",
+        ".svn",
+        ".tox",
+        ".nox",
+        ".mypy_cache",
+        ".pytest_cache",
+        ".ruff_cache",
+        ".hypothesis",
+        ".ipynb_checkpoints",
+        "node_modules",
+    }
+)
+
+
+def find_sources(
+    root: str, base: str, sites: Iterable[str], found: Mapping[str, Found], distributions: Iterable[Installed]
+) -> tuple[dict[str, str], list[Finding]]:
+    """Directory of each source tree by name. What lies in the prefix (`root`) or the base is captured anyway."""
+    candidates = [(item.name, item.editable) for item in distributions if item.editable]
+    for path in sorted(found):
+        if posixpath.dirname(path) in sites and path.endswith((".pth", ".egg-link")):
+            for line in _path_lines(root, path):
+                name = path.removesuffix(".egg-link") if path.endswith(".egg-link") else line
+                candidates.append((str(canonicalize_name(posixpath.basename(name))), line))
+    sources: dict[str, str] = {}
+    findings: list[Finding] = []
+    restored = [os.path.join(root, SOURCE_MOUNT)]
+    for name, path in sorted(candidates, key=lambda pair: (pair[1].count("/"), pair[0] == "", pair[1])):
+        directory = os.path.realpath(path)
+        if _holds([root, base], directory) and not _holds(restored, directory):
+            continue
+        if _holds([os.path.realpath(known) for known in sources.values()], directory):
+            continue
+        if not os.path.isdir(directory):
+            findings.append(Finding("missing", path, f"the source directory of {name} is not there"))
+        elif directory.count("/") < 2 or _holds([directory], base):
+            findings.append(Finding("path-outside", path, f"too wide to be captured as the source of {name}"))
+        else:
+            sources[_unique(name or "source", sources)] = os.path.abspath(path)
+    return sources, findings
+
+
+def _path_lines(root: str, path: str) -> list[str]:
+    """Absolute directories that a `.pth` or `.egg-link` adds to the path; lines that import are code, not paths."""
+    with open(os.path.join(encode(root), encode(path)), "rb") as file:
+        lines = [decode(line.strip()) for line in file.read().splitlines()]
+    if path.endswith(".egg-link"):
+        lines = lines[:1]
+    return [line for line in lines if line.startswith("/") and not line.startswith(("import ", "import\t", "#"))]
+
+
+def _holds(directories: Iterable[str], path: str) -> bool:
+    return any(path == directory or path.startswith(directory.rstrip("/") + "/") for directory in directories)
+
+
+def _unique(name: str, taken: Mapping[str, str]) -> str:
+    number, candidate = 2, name
+    while candidate in taken:
+        candidate, number = f"{name}-{number}", number + 1
+    return candidate
+
+
+def walk_source(directory: str) -> tuple[dict[str, Found], list[str]]:
+    """A source tree without version control, caches and environments in it; and what was left out."""
+    skipped: list[str] = []
+
+    def prune(path: str) -> bool:
+        if posixpath.basename(path) in LEFT_OUT or os.path.lexists(os.path.join(directory, path, "pyvenv.cfg")):
+            skipped.append(path)
+            return True
+        return False
+
+    return walk(directory, prune=prune), skipped

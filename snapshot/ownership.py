@@ -1,0 +1,203 @@
+"""Which distribution owns which file: what RECORD (PEP 376, PEP 627) and `installed-files.txt` say, held against the disk."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import csv
+import io
+import json
+import os
+import posixpath
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote, urlsplit
+
+from packaging.utils import canonicalize_name
+
+from snapshot.model import Finding
+from snapshot.scan import decode, encode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from snapshot.scan import Found
+
+
+@dataclass(slots=True)
+class Installed:
+    """A distribution as its metadata directory describes it. Paths are relative to the root that was scanned.
+
+    `rows` maps each recorded path to the sha256 that RECORD has for it (hexadecimal; None where it has none).
+    `editable` is the source directory of an editable install. `portable`: its wheel was built to run elsewhere
+    (manylinux, musllinux), so its files cannot name this prefix.
+    """
+
+    name: str
+    version: str
+    metadata: str
+    site: str
+    rows: dict[str, str | None] = field(default_factory=dict)
+    editable: str | None = None
+    portable: bool = False
+
+
+@dataclass(slots=True)
+class Ownership:
+    """`owner` maps a path to the number of its distribution in `distributions`."""
+
+    distributions: list[Installed]
+    owner: dict[str, int]
+    shared: frozenset[str]
+    findings: list[Finding]
+
+
+def read_distributions(
+    root: str, sites: Iterable[str], found: Mapping[str, Found]
+) -> tuple[list[Installed], list[Finding]]:
+    """Read every metadata directory in the site directories (relative to `root`)."""
+    import importlib_metadata  # 15 ms: only a capture needs it
+
+    distributions: list[Installed] = []
+    findings: list[Finding] = []
+    for site in dict.fromkeys(sites):
+        for path in _metadata_in(site, found):
+            where = Path(os.fsdecode(os.path.join(encode(root), encode(path))))
+            metadata = importlib_metadata.PathDistribution(where).metadata
+            stem = posixpath.basename(path).rpartition(".")[0]
+            name, _, rest = stem.partition("-")
+            name = (metadata["Name"] if metadata else None) or name
+            version = (metadata["Version"] if metadata else None) or rest.partition("-")[0] or "0"
+            item = Installed(str(canonicalize_name(name)), version, path, site)
+            _read_rows(root, item, found, findings)
+            distributions.append(item)
+    distributions.sort(key=lambda item: (item.name, item.version, item.metadata))
+    return distributions, findings
+
+
+def _metadata_in(site: str, found: Mapping[str, Found]) -> list[str]:
+    lead = site + "/"
+    return sorted(
+        path
+        for path, item in found.items()
+        if path.endswith((".dist-info", ".egg-info"))
+        and path.startswith(lead)
+        and "/" not in path[len(lead) :]
+        and not path.startswith(lead + "~")
+        and (item.is_directory or path.endswith(".egg-info"))
+    )
+
+
+def _read(root: str, path: str) -> bytes | None:
+    try:
+        with open(os.path.join(encode(root), encode(path)), "rb") as file:
+            return file.read()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
+        return None
+
+
+def _read_rows(root: str, item: Installed, found: Mapping[str, Found], findings: list[Finding]) -> None:
+    record = _read(root, f"{item.metadata}/RECORD")
+    if record is not None:
+        _parse_record(item, record, findings)
+    else:
+        listing = _read(root, f"{item.metadata}/installed-files.txt")
+        for line in (listing or b"").splitlines():
+            path = posixpath.normpath(posixpath.join(item.metadata, decode(line)))
+            if not path.startswith("../"):
+                item.rows[path] = None
+        if listing is None and found[item.metadata].is_directory:
+            findings.append(Finding("no-record", item.metadata, f"{item.name} has no RECORD: its files are unowned"))
+    # The metadata directory is the distribution's, listed or not.
+    lead = item.metadata + "/"
+    for path in found:
+        if path == item.metadata or path.startswith(lead):
+            item.rows.setdefault(path, None)
+    wheel = _read(root, f"{item.metadata}/WHEEL") or b""
+    tags = [line[4:].strip() for line in wheel.splitlines() if line.startswith(b"Tag:")]
+    item.portable = bool(tags) and all(b"-manylinux" in tag or b"-musllinux" in tag for tag in tags)
+    item.editable = _editable(_read(root, f"{item.metadata}/direct_url.json"))
+
+
+def _parse_record(item: Installed, record: bytes, findings: list[Finding]) -> None:
+    outside: list[str] = []
+    odd: list[str] = []
+    for row in csv.reader(io.StringIO(decode(record), newline="")):
+        if not row:
+            continue
+        path = row[0]
+        if path.startswith(("/", "./")) or ".." in path or "//" in path:
+            path = posixpath.normpath(posixpath.join(item.site, path))
+        else:
+            path = f"{item.site}/{path}"
+        if path.startswith(("/", "../")):
+            outside.append(row[0])
+            continue
+        digest = row[1] if len(row) > 1 else ""
+        item.rows[path] = _hexadecimal(digest) if digest.startswith("sha256=") else None
+        if digest and item.rows[path] is None:
+            odd.append(row[0])
+    if outside:
+        findings.append(
+            Finding("record-outside", item.metadata, f"{len(outside)} files outside of the environment: {outside[0]}")
+        )
+    if odd:
+        findings.append(
+            Finding("record-unchecked", item.metadata, f"{len(odd)} rows without a usable sha256: {odd[0]}")
+        )
+
+
+def _hexadecimal(digest: str) -> str | None:
+    text = digest[7:]
+    try:
+        return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)).hex()
+    except (binascii.Error, ValueError):
+        return None
+
+
+def _editable(direct_url: bytes | None) -> str | None:
+    """The source directory that an editable install's direct_url.json names (PEP 610)."""
+    try:
+        content = json.loads(direct_url or b"{}")
+        if content.get("dir_info", {}).get("editable") and content["url"].startswith("file:"):
+            return unquote(urlsplit(content["url"]).path)
+    except (ValueError, AttributeError, KeyError, TypeError):
+        return None  # not PEP 610; capture goes on, the file itself is kept
+    return None
+
+
+def assign(distributions: list[Installed], found: Mapping[str, Found]) -> Ownership:
+    """Give each file to one distribution, and say what is missing and what several claim."""
+    owner: dict[str, int] = {}
+    shared: dict[str, list[int]] = {}
+    findings: list[Finding] = []
+    for number, item in enumerate(distributions):
+        missing = []
+        for path in item.rows:
+            if path not in found:
+                if not path.endswith(".pyc"):
+                    missing.append(path)
+            elif path in owner:
+                shared.setdefault(path, [owner[path]]).append(number)
+            else:
+                owner[path] = number
+        findings += [Finding("missing", path, f"{item.name} {item.version} lists it in RECORD") for path in missing]
+    return Ownership(distributions, owner, frozenset(shared), [*findings, *_shared(distributions, shared, found)])
+
+
+def _shared(distributions: list[Installed], shared: dict[str, list[int]], found: Mapping[str, Found]) -> list[Finding]:
+    """One finding for each file that several distributions have and disagree on; one for all that each group agrees on."""
+    findings: list[Finding] = []
+    agreed: dict[str, list[str]] = {}
+    for path, numbers in shared.items():
+        if found[path].is_directory:
+            continue
+        names = ", ".join(distributions[number].name for number in numbers)
+        if len({distributions[number].rows[path] for number in numbers}) == 1:
+            agreed.setdefault(names, []).append(path)
+        else:
+            findings.append(Finding("multiply-owned", path, f"{names} disagree on its content; kept as it lies there"))
+    for names, paths in agreed.items():
+        findings.append(Finding("multiply-owned", paths[0], f"{names} share {len(paths)} files and agree on them"))
+    return findings

@@ -1,0 +1,168 @@
+"""Put files of the cache into a tree: reflink, hard link or copy. Every file is checked before it is handed on."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any, Literal
+
+from snapshot.errors import SnapshotError
+from snapshot.scan import encode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+Link = Literal["auto", "reflink", "hardlink", "copy"]
+
+#: FICLONE (linux/fs.h): share a file's extents, where the file system can (btrfs, xfs, bcachefs, overlay on these).
+_FICLONE = 0x40049409
+
+#: What says that a way of linking does not work here, rather than that something is broken.
+_CANNOT = frozenset(
+    {errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOTTY, errno.EINVAL, errno.ENOSYS, errno.EMLINK}
+)
+_CHUNK = 1 << 20
+
+
+class LinkError(SnapshotError, OSError):
+    """The way of linking that was asked for does not work between the cache and the destination."""
+
+
+class Placer:
+    """Places files by one method. `auto` begins with reflinks and settles for what works; `method` says what it was."""
+
+    def __init__(self, link: Link) -> None:
+        self._asked = link
+        self.method: str = "reflink" if link == "auto" else link
+        self.linked = 0
+        self.written = 0
+
+    def place(self, rows: Iterable[list[Any]], source: str, target: str, *, full: bool) -> list[list[Any]]:
+        """Put each row (`blueprint.Blueprint.files`) from `source` into `target`, whose directories are there.
+
+        Returns the rows whose file in `source` is not what it was: these were not placed. `full`: read each file to know.
+        """
+        source_root, target_root = encode(source) + b"/", encode(target) + b"/"
+        regular = stat.S_IFREG
+        lstat, put = os.lstat, self._put
+        damaged = []
+        linked = 0
+        for row in rows:
+            path, mode, size, time, digest = row
+            name = path.encode("utf-8", "surrogateescape")
+            origin = source_root + name
+            try:
+                status = lstat(origin)
+            except OSError:
+                damaged.append(row)
+                continue
+            if (
+                status.st_mtime_ns != time
+                or status.st_size != size
+                or status.st_mode != regular | mode
+                or (full and digest_of_file(origin) != digest)
+            ):
+                damaged.append(row)
+            elif size:
+                linked += put(origin, target_root + name, mode, time)
+            else:
+                # Every empty file has the same content: linked, their inode would run into the limit on links.
+                _write_empty(target_root + name, mode, time)
+                self.written += 1
+        self.linked += linked
+        return damaged
+
+    def _put(self, source: bytes, target: bytes, mode: int, time: int) -> int:
+        """1 when the file was linked, 0 when it was written."""
+        while self.method != "copy":
+            try:
+                if self.method == "hardlink":
+                    os.link(source, target)
+                else:
+                    _reflink(source, target, mode, time)
+            except OSError as error:
+                self._fall_back(error, target)
+                if error.errno == errno.EMLINK:
+                    break
+            else:
+                return 1
+        _copy(source, target, mode, time)
+        self.written += 1
+        return 0
+
+    def _fall_back(self, error: OSError, target: bytes) -> None:
+        if error.errno not in _CANNOT:
+            raise error
+        if error.errno == errno.EMLINK:
+            return  # this inode has all the links it can have: this file is copied, the next one linked
+        if self._asked != "auto":
+            raise LinkError(
+                error.errno,
+                f"cannot {self._asked} from the cache to {os.fsdecode(os.path.dirname(target))} ({error.strerror}); "
+                "use --link auto or copy, or a store on the same file system",
+            ) from error
+        self.method = "hardlink" if self.method == "reflink" else "copy"
+
+
+def digest_of_file(path: bytes) -> str:
+    """sha256 in hexadecimal; empty when the file cannot be read."""
+    digest = sha256()
+    try:
+        with open(path, "rb", buffering=0) as file:
+            while chunk := file.read(_CHUNK):
+                digest.update(chunk)
+    except OSError:
+        return ""
+    return digest.hexdigest()
+
+
+def write_file(path: bytes, data: bytes, mode: int, time: int) -> None:
+    """Write a new file. `time` in nanoseconds."""
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        view = memoryview(data)
+        while view:
+            view = view[os.write(fd, view) :]
+        os.fchmod(fd, mode)
+        os.utime(fd, ns=(time, time))
+    finally:
+        os.close(fd)
+
+
+def _write_empty(path: bytes, mode: int, time: int) -> None:
+    write_file(path, b"", mode, time)
+
+
+def _reflink(source: bytes, target: bytes, mode: int, time: int) -> None:
+    origin = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.ioctl(fd, _FICLONE, origin)
+            os.fchmod(fd, mode)
+            os.utime(fd, ns=(time, time))
+        except OSError:
+            os.unlink(target)
+            raise
+        finally:
+            os.close(fd)
+    finally:
+        os.close(origin)
+
+
+def _copy(source: bytes, target: bytes, mode: int, time: int) -> None:
+    origin = os.open(source, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            while os.sendfile(fd, origin, None, 1 << 30):
+                pass
+            os.fchmod(fd, mode)
+            os.utime(fd, ns=(time, time))
+        finally:
+            os.close(fd)
+    finally:
+        os.close(origin)

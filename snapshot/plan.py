@@ -1,0 +1,86 @@
+"""What a capture will read: one plan a layer, each a list of files with where they lie. Made by `survey`, read by `pack`."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from snapshot.scan import encode
+
+if TYPE_CHECKING:
+    from snapshot.interpreter import Probe
+    from snapshot.model import Finding, Kind
+    from snapshot.relocate import Places
+    from snapshot.scan import Found
+
+
+@dataclass(slots=True)
+class Item:
+    """One file, link or directory to capture. `path` is relative to the plan's root.
+
+    `recorded` is the sha256 (hexadecimal) that RECORD has for it. `source` is the source's item when this is bytecode.
+    `real` is where its bytes are when that is not the root (bytecode compiled by the capture).
+    """
+
+    found: Found
+    recorded: str | None = None
+    source: Item | None = None
+    real: bytes | None = None
+
+    @property
+    def path(self) -> str:
+        return self.found.path
+
+
+@dataclass(slots=True)
+class Plan:
+    """A layer to be. `root` is the directory that paths are relative to; `portable`: see `ownership.Installed`.
+
+    `stored`: whether the layer goes into the store (the interpreter's is read for its digest in any case). `sources` is
+    the plan that a bytecode plan belongs to.
+    """
+
+    kind: Kind
+    name: str
+    version: str | None
+    mount: str
+    root: str
+    items: list[Item] = field(default_factory=list)
+    portable: bool = False
+    stored: bool = True
+    sources: Plan | None = None
+
+    def location(self, item: Item) -> bytes:
+        return item.real or os.path.join(encode(self.root), encode(item.path))
+
+    @property
+    def bytes(self) -> int:
+        return sum(item.found.stat.st_size for item in self.items)
+
+
+@dataclass(slots=True)
+class Survey:
+    """An environment as it was found: everything but the content of its files. Paths are absolute.
+
+    `shared` has the files that several distributions claim, by root and path: the RECORD of each of them lists them.
+    """
+
+    prefix: str
+    base: str
+    python: str
+    kind: str
+    probe: Probe
+    scripts: str
+    system_site_packages: bool
+    sources: dict[str, str]
+    places: Places
+    plans: list[Plan]
+    shared: dict[tuple[str, str], tuple[Plan, Item]]
+    findings: list[Finding]
+
+    @property
+    def executable(self) -> str:
+        """The base's executable relative to the base."""
+        return posixpath.relpath(os.path.realpath(self.probe.executable), self.base)

@@ -1,0 +1,231 @@
+"""What is location-dependent in a file: bytes to a template with substitutions and back. Pure; no I/O.
+
+docs/format.md, "Location", has the tokens. A directory is known under every spelling that the environment may have used
+(as given, and with links resolved).
+"""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import quote
+
+from snapshot.errors import SnapshotError
+
+At = tuple[tuple[int, str], ...]
+
+#: pip, distlib and installer write a trampoline where a `#!` line would be longer (kernels before 5.1 cut at 127 bytes).
+SHEBANG_LIMIT = 127
+
+_TRAMPOLINE = re.compile(
+    rb"#!/bin/sh\n'''exec' (?:\"(?P<quoted>/[^\"\n]+)\"|(?P<bare>/[^ \"\n]+))(?P<arguments>(?: [^ \"\n]+)*) \"\$0\" \"\$@\"\n' '''\n"
+)
+_SHEBANG = re.compile(rb"#!(?P<path>/[^\n]*?/(?:python|pypy)[0-9.]*)(?P<arguments>(?: -[^\n ]+)*)\r?\n")
+
+#: Directories that other things live in too: their name in a text need not mean the environment.
+_COMMON = frozenset({"/usr", "/usr/local", "/", ""})
+
+
+class UnknownTokenError(SnapshotError, KeyError):
+    """A template that names a place which the snapshot does not have."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
+@dataclass(frozen=True)
+class Place:
+    """A directory that captured files may name. `token` stands for it in a template; `mount` is where a restored
+    environment has it (None: it is not captured).
+    """
+
+    token: str
+    spellings: tuple[str, ...]
+    mount: str | None
+
+    @property
+    def distinctive(self) -> bool:
+        """Whether its name alone, found in some text, can be taken for this directory."""
+        return all(path not in _COMMON and path.count("/") >= 2 for path in self.spellings)
+
+
+class Places:
+    """Find known directories in bytes."""
+
+    def __init__(self, places: tuple[Place, ...]) -> None:
+        self.places = places
+        self._by_spelling: dict[bytes, str] = {}
+        for place in places:
+            for spelling in place.spellings:
+                self._by_spelling.setdefault(spelling.encode("utf-8", "surrogateescape"), place.token)
+                quoted = quote(spelling, errors="surrogateescape").encode("ascii")
+                self._by_spelling.setdefault(quoted, place.token + "+url")
+        wide = {place.token for place in places if not place.distinctive}
+        distinctive = {spelling for spelling, token in self._by_spelling.items() if _name(token) not in wide}
+        own = {spelling for spelling, token in self._by_spelling.items() if _name(token) != "base"}
+        self._patterns = {
+            "distinctive": _pattern(distinctive),
+            "own": _pattern(own | distinctive),
+            "any": _pattern(set(self._by_spelling)),
+        }
+        self.needles = tuple(sorted(distinctive))
+
+    def template(self, data: bytes, scope: Literal["distinctive", "own", "any"] = "distinctive") -> tuple[bytes, At]:
+        """Take known directories out of `data`.
+
+        `scope`: those whose name is distinctive; beside them the environment's own whatever their names (for files that
+        are about the environment); or any.
+        """
+        pattern = self._patterns[scope]
+        if pattern is None:
+            return data, ()
+        pieces: list[bytes] = []
+        at: list[tuple[int, str]] = []
+        end = length = 0
+        for match in pattern.finditer(data):
+            piece = data[end : match.start()]
+            pieces.append(piece)
+            length += len(piece)
+            at.append((length, self._by_spelling[match.group()]))
+            end = match.end()
+        pieces.append(data[end:])
+        return (b"".join(pieces), tuple(at)) if at else (data, ())
+
+    def split(self, path: str) -> tuple[Place, str] | None:
+        """The innermost known directory that `path` lies in, and the rest behind it."""
+        best: tuple[Place, str] | None = None
+        for place in self.places:
+            for spelling in place.spellings:
+                inside = path == spelling or path.startswith(spelling.rstrip("/") + "/")
+                if inside and (best is None or len(path) - len(spelling) < len(best[1])):
+                    best = (place, path[len(spelling) :])
+        return best
+
+    def names_any(self, data: bytes) -> str | None:
+        """The first distinctive directory that occurs anywhere in `data`."""
+        for needle in self.needles:
+            if needle in data:
+                return _name(self._by_spelling[needle])
+        return None
+
+
+def _name(token: str) -> str:
+    return token.removesuffix("+url")
+
+
+def _pattern(spellings: set[bytes]) -> re.Pattern[bytes] | None:
+    if not spellings:
+        return None
+    longest_first = sorted(spellings, key=lambda item: (-len(item), item))
+    names = b"|".join(re.escape(item) for item in longest_first)
+    # A path boundary on both sides; compiler options such as -L/path are one too.
+    return re.compile(rb"(?:(?<![A-Za-z0-9_.])|(?<=-[ILR]))(?:" + names + rb")(?![A-Za-z0-9_.-])")
+
+
+def script_template(data: bytes, places: Places) -> tuple[bytes, At]:
+    """The template of a script: its `#!` line without the location, whichever of the two forms it has.
+
+    Only the first line is looked at: the rest of a script is its distribution's own.
+    """
+    match = _TRAMPOLINE.match(data)
+    if match:
+        path = match["quoted"] or match["bare"]
+    else:
+        match = _SHEBANG.match(data)
+        if match is None:
+            return data, ()
+        path = match["path"]
+    inside = places.split(path.decode("utf-8", "surrogateescape"))
+    if inside is None:
+        return data, ()
+    place, rest = inside
+    line = b"#!" + rest.encode("utf-8", "surrogateescape") + match["arguments"] + b"\n"
+    return line + data[match.end() :], ((2, place.token),)
+
+
+def render(template: bytes, at: At, values: dict[str, bytes]) -> bytes:
+    """Put the location back in. `values` has the bytes for each token. Raises UnknownTokenError."""
+    pieces: list[bytes] = []
+    end = 0
+    for offset, token in at:
+        pieces.append(template[end:offset])
+        pieces.append(_value(token, values))
+        end = offset
+    pieces.append(template[end:])
+    data = b"".join(pieces)
+    if template.startswith(b"#!") and at and at[0][0] == 2:
+        return _runnable(data, _value(at[0][1], values))
+    return data
+
+
+def _value(token: str, values: dict[str, bytes]) -> bytes:
+    name = _name(token)
+    if name not in values:
+        raise UnknownTokenError(f"a file of this snapshot depends on {name!r}, which the snapshot does not have")
+    return quote(values[name], safe="/").encode("ascii") if token.endswith("+url") else values[name]
+
+
+def _runnable(script: bytes, directory: bytes) -> bytes:
+    """A script whose first line the kernel takes: `#!`, or a /bin/sh trampoline where that is too long or has a space."""
+    line, _, rest = script.partition(b"\n")
+    if len(line) + 1 <= SHEBANG_LIMIT and b" " not in directory:
+        return script
+    path, _, arguments = line[2 + len(directory) :].partition(b" ")
+    call = b'"' + directory + path + b'"' + (b" " + arguments if arguments else b"")
+    return b"#!/bin/sh\n'''exec' " + call + b" \"$0\" \"$@\"\n' '''\n" + rest
+
+
+def venv_config_template(data: bytes, places: Places, scripts: str) -> tuple[bytes, At]:
+    """The template of `pyvenv.cfg`. `home` always becomes the base's `scripts` directory: it decides what starts."""
+    out = b""
+    at: list[tuple[int, str]] = []
+    for line in data.splitlines(keepends=True):
+        key, equals, value = line.partition(b"=")
+        if equals and key.strip().lower() == b"home":
+            piece = key + b"= /" + scripts.encode() + b"\n"
+            found: At = ((len(key) + 2, "base"),)
+        else:
+            inner, found = places.template(value, "any")
+            piece = key + equals + inner
+            found = tuple((len(key) + len(equals) + offset, token) for offset, token in found)
+        at += [(len(out) + offset, token) for offset, token in found]
+        out += piece
+    return out, tuple(at)
+
+
+def link_template(target: str, path: str, root: str, places: Places) -> tuple[str, At, bool]:
+    """A link's target without the location.
+
+    `path` is the link's own path in `root`. Returns the target, its substitutions, and whether it leads out of everything
+    that is captured.
+    """
+    absolute = posixpath.normpath(posixpath.join(root, posixpath.dirname(path), target))
+    inside = places.split(absolute)
+    own = places.split(root)
+    if inside is None:
+        return target, (), True
+    place, rest = inside
+    if target.startswith("/") or own is None or place != own[0]:
+        return rest, ((0, place.token),), False
+    return target, (), False
+
+
+def rpath_component(component: str, path: str, root: str, places: Places) -> str | None:
+    """One component of an ELF RPATH relative to `$ORIGIN`; None when it names no captured directory.
+
+    `path` is the library's own path below `root`.
+    """
+    inside, own = places.split(component), places.split(root)
+    if inside is None or own is None:
+        return None
+    if inside[0] == own[0]:  # within one directory it does not matter whether and where that is captured
+        target, here = inside[1].lstrip("/"), posixpath.join(own[1].lstrip("/"), path)
+    elif inside[0].mount is None or own[0].mount is None:
+        return None
+    else:
+        target = posixpath.join(inside[0].mount, inside[1].lstrip("/"))
+        here = posixpath.join(own[0].mount, own[1].lstrip("/"), path)
+    relative = posixpath.relpath(target or ".", posixpath.dirname(here) or ".")
+    return "$ORIGIN" if relative == "." else f"$ORIGIN/{relative}"

@@ -1,0 +1,98 @@
+"""Walk a directory into entries, once, with one `lstat` each. Links are never followed."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING, NamedTuple
+
+from snapshot.errors import SnapshotError, summarise
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+
+class UnreadableError(SnapshotError, PermissionError):
+    """Files that may not be read: a capture without them would not be the environment."""
+
+
+class Found(NamedTuple):
+    """One thing on disk: its path relative to the root (undecodable bytes as surrogates) and its `lstat`."""
+
+    path: str
+    stat: os.stat_result
+
+    @property
+    def is_file(self) -> bool:
+        return stat.S_ISREG(self.stat.st_mode)
+
+    @property
+    def is_link(self) -> bool:
+        return stat.S_ISLNK(self.stat.st_mode)
+
+    @property
+    def is_directory(self) -> bool:
+        return stat.S_ISDIR(self.stat.st_mode)
+
+
+def encode(path: str) -> bytes:
+    return path.encode("utf-8", "surrogateescape")
+
+
+def decode(path: bytes) -> str:
+    return path.decode("utf-8", "surrogateescape")
+
+
+def walk(root: str, start: str = "", *, prune: Callable[[str], bool] | None = None) -> dict[str, Found]:
+    """Everything under `root`/`start`, by path relative to `root`, directories included, in no order.
+
+    A directory for which `prune(path)` is true is left out with all that is in it. Bytes are used for names, so that
+    the result does not depend on the locale. Raises UnreadableError naming every directory that cannot be listed.
+    """
+    base = encode(root)
+    found: dict[str, Found] = {}
+    refused: list[str] = []
+    pending = [start]
+    while pending:
+        directory = pending.pop()
+        try:
+            listing = os.scandir(os.path.join(base, encode(directory)) if directory else base)
+        except PermissionError:
+            refused.append(os.path.join(root, directory))
+            continue
+        except FileNotFoundError:
+            continue
+        lead = directory + "/" if directory else ""
+        with listing:
+            for item in listing:
+                path = lead + decode(item.name)
+                try:
+                    status = item.stat(follow_symlinks=False)
+                except FileNotFoundError:  # removed since it was listed: as if it had never been there
+                    continue
+                if stat.S_ISDIR(status.st_mode):
+                    if prune is not None and prune(path):
+                        continue
+                    pending.append(path)
+                found[path] = Found(path, status)
+    refuse_unreadable(refused)
+    return found
+
+
+def refuse_unreadable(paths: Iterable[str]) -> None:
+    listed = sorted(paths)
+    if listed:
+        raise UnreadableError(
+            f"no permission to read {summarise(listed)}; run as the environment's owner or make them readable"
+        )
+
+
+def look(root: str, paths: Iterable[str]) -> dict[str, Found]:
+    """`lstat` single paths relative to `root`; those that are not there are left out."""
+    found = {}
+    for path in paths:
+        try:
+            found[path] = Found(path, os.lstat(os.path.join(encode(root), encode(path))))
+        except FileNotFoundError:
+            continue
+    return found

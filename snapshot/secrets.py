@@ -1,0 +1,41 @@
+"""Secrets that environments hold: taken out of what is stored, named in a finding without their value."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+
+#: Files that hold nothing but credentials.
+SECRET_FILES = frozenset(
+    {".netrc", "_netrc", ".pypirc", ".git-credentials", ".env", "id_rsa", "id_ed25519", "id_ecdsa", "credentials.json"}
+)
+_CONFIGURATION = frozenset({"direct_url.json", "pip.conf", "pip.ini", "uv.toml", ".condarc", "condarc"})
+
+# The user part of a URL, unless it only names an environment variable (PEP 610 allows ${NAME}) or is git's own user.
+_USER = re.compile(rb"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<user>[^/\s\"'@]+)@")
+_VARIABLE = re.compile(rb"(?:\$\{[A-Z0-9_]+\}(?::\$\{[A-Z0-9_]+\})?|git|\*+)\Z")
+MASK = b"****"
+
+
+def is_secret_file(path: str) -> bool:
+    """Whether a file is left out by its name. A package's own module of that name is none of them."""
+    return posixpath.basename(path) in SECRET_FILES
+
+
+def may_hold_secrets(path: str) -> bool:
+    """Whether `redact` is applied to the file."""
+    return posixpath.basename(path) in _CONFIGURATION
+
+
+def redact(data: bytes) -> tuple[bytes, int]:
+    """`data` with the user part of every URL masked, and how many there were. A masked text is its own redaction."""
+    count = 0
+
+    def mask(match: re.Match[bytes]) -> bytes:
+        nonlocal count
+        if _VARIABLE.match(match["user"]):
+            return match.group()
+        count += 1
+        return match["scheme"] + MASK + b"@"
+
+    return _USER.sub(mask, data), count

@@ -1,0 +1,325 @@
+"""Find out what an environment consists of, without reading its files: who owns what, and one plan a layer."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from typing import TYPE_CHECKING
+
+from snapshot import bytecode
+from snapshot.editable import find_sources, walk_source
+from snapshot.interpreter import NoEnvironmentError, Probing, find_python
+from snapshot.model import HOME, PYTHON_MOUNT, SOURCE_MOUNT, Finding, Kind
+from snapshot.ownership import assign, read_distributions
+from snapshot.parity import rule_for_path
+from snapshot.plan import Item, Plan, Survey
+from snapshot.relocate import Place, Places
+from snapshot.scan import walk
+from snapshot.secrets import is_secret_file
+from snapshot.standard import Standard
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from snapshot.interpreter import Probe
+    from snapshot.scan import Found
+
+
+def survey(
+    prefix: str | os.PathLike[str],
+    *,
+    python: str | os.PathLike[str] | None = None,
+    interpreter: bool = True,
+    keep_bytecode: bool = True,
+) -> Survey:
+    """Read the environment at `prefix`. Raises NoEnvironmentError, InterpreterError, UnreadableError."""
+    given = os.path.abspath(prefix)
+    root = os.path.realpath(given)
+    executable = os.fspath(python) if python is not None else find_python(given)
+    probing = Probing(executable, root)
+    found = walk(root, prune=lambda path: path == HOME)
+    probe = probing.result()
+    base = os.path.realpath(probe.base)
+    kind = "base" if base == root else "venv"
+    _check(given, kind, found, interpreter=interpreter)
+    standard = Standard.of(probe, base)
+    system = kind == "venv" and _sees_base(root)
+    if system and not interpreter:
+        raise NoEnvironmentError(
+            f"{given} sees the packages of its base ({base}): it cannot be captured without the interpreter"
+        )
+    builder = _Builder(probe, keep_bytecode=keep_bytecode)
+    sites = _relative(probe.site, root)
+    sources = builder.root(root, "", found, sites, base, standard if kind == "base" else None)
+    if kind == "venv":
+        builder.base(base, standard, stored=interpreter, sites=_relative(probe.base_site, base) if system else ())
+    for name, directory in sorted(sources.items()):
+        builder.source(name, directory)
+    builder.bytecode()
+    spellings = (given, root)
+    mount = None if not interpreter else (PYTHON_MOUNT if kind == "venv" else "")
+    places = [Place("prefix", tuple(dict.fromkeys(spellings)), "")]
+    if kind == "venv":
+        places.append(Place("base", tuple(dict.fromkeys((probe.base, base))), mount))
+    places += [
+        Place(f"source:{name}", tuple(dict.fromkeys((path, os.path.realpath(path)))), f"{SOURCE_MOUNT}/{name}")
+        for name, path in sorted(sources.items())
+    ]
+    return Survey(
+        prefix=given,
+        base=base,
+        python=executable,
+        kind=kind,
+        probe=probe,
+        scripts=posixpath.dirname(posixpath.relpath(os.path.realpath(probe.executable), base)),
+        system_site_packages=system,
+        sources=sources,
+        places=Places(tuple(places)),
+        plans=[plan for plan in builder.plans if plan.items],
+        shared=builder.shared,
+        findings=builder.findings,
+    )
+
+
+def _check(given: str, kind: str, found: Mapping[str, Found], *, interpreter: bool) -> None:
+    if kind == "venv" and "pyvenv.cfg" not in found:
+        raise NoEnvironmentError(
+            f"{given} is no Python environment: it has no pyvenv.cfg, and it is not its interpreter's own prefix"
+        )
+    if kind == "base" and not interpreter:
+        raise NoEnvironmentError(
+            f"{given} is an interpreter's own prefix: it cannot be captured without the interpreter"
+        )
+    if given in ("/usr", "/"):
+        raise NoEnvironmentError(f"{given} holds the whole system: make a virtual environment and capture that")
+
+
+def _sees_base(root: str) -> bool:
+    with open(os.path.join(root, "pyvenv.cfg"), encoding="utf-8", errors="replace") as file:
+        for line in file:
+            key, _, value = line.partition("=")
+            if key.strip().lower() == "include-system-site-packages":
+                return value.strip().lower() == "true"
+    return False
+
+
+def _relative(paths: Iterable[str], root: str) -> tuple[str, ...]:
+    """Directories below `root`, relative to it, with links resolved (lib64 is a link)."""
+    inside = [os.path.relpath(os.path.realpath(path), root) for path in paths]
+    return tuple(dict.fromkeys(path for path in inside if not path.startswith("..")))
+
+
+class _Builder:
+    """Collects plans and findings, root by root."""
+
+    def __init__(self, probe: Probe, *, keep_bytecode: bool) -> None:
+        self.plans: list[Plan] = []
+        self.shared: dict[tuple[str, str], tuple[Plan, Item]] = {}
+        self.findings: list[Finding] = []
+        self._probe = probe
+        self._keep_bytecode = keep_bytecode
+        self._compiled: list[tuple[dict[str, tuple[Plan, Item]], list[Found]]] = []
+
+    def root(
+        self,
+        root: str,
+        mount: str,
+        found: Mapping[str, Found],
+        sites: tuple[str, ...],
+        base: str,
+        standard: Standard | None,
+    ) -> dict[str, str]:
+        """Plans for a prefix: its distributions, what generated it, the rest; returns the source trees it imports from."""
+        found = self._without_debris(found, sites)
+        distributions, findings = read_distributions(root, sites, found)
+        ownership = assign(distributions, found)
+        sources, more = find_sources(root, base, sites, found, distributions)
+        self.findings += [*findings, *ownership.findings, *more]
+        plans = [
+            Plan(Kind.DISTRIBUTION, item.name, item.version, mount, root, portable=item.portable)
+            for item in distributions
+        ]
+        rest = {
+            kind: Plan(kind, kind.value, None, mount, root)
+            for kind in (Kind.ENVIRONMENT, Kind.UNOWNED, Kind.INTERPRETER)
+        }
+        left_out = 0
+        skipped: set[str] = set()
+        pycs: list[Found] = []
+        by_path: dict[str, tuple[Plan, Item]] = {}
+        occupied = _parents(found)
+        for path in sorted(found, key=lambda path: path.encode("utf-8", "surrogateescape")):
+            item = found[path]
+            if bytecode.is_bytecode(path):
+                pycs.append(item)
+                continue
+            if standard is not None and _under(path, skipped, standard):
+                left_out += item.is_file
+                continue
+            number = ownership.owner.get(path)
+            if number is not None and not item.is_directory:
+                plan, recorded = plans[number], distributions[number].rows[path]
+            elif standard is not None and standard.owns(path):
+                plan, recorded = rest[Kind.INTERPRETER], None
+            else:
+                plan, recorded = rest[_unowned_kind(path, item)], None
+            self._add(plan, item, recorded, occupied, by_path)
+        self._summarise_unowned(rest[Kind.UNOWNED], sites)
+        self._left_out(left_out)
+        self._collisions(by_path)
+        self.shared.update(((root, path), by_path[path]) for path in ownership.shared if path in by_path)
+        self.plans += [*plans, *rest.values()]
+        self._compiled.append((by_path, [item for item in pycs if not _below(item.path, skipped)]))
+        return sources
+
+    def base(self, base: str, standard: Standard, *, stored: bool, sites: tuple[str, ...]) -> None:
+        """The plan for the interpreter of a venv and, when the venv sees them, for the base's own packages."""
+        found = standard.find(base)
+        plan = Plan(Kind.INTERPRETER, Kind.INTERPRETER.value, None, PYTHON_MOUNT, base, stored=stored)
+        by_path: dict[str, tuple[Plan, Item]] = {}
+        occupied = _parents(found)
+        for path in sorted(found, key=lambda path: path.encode("utf-8", "surrogateescape")):
+            if not bytecode.is_bytecode(path):
+                self._add(plan, found[path], None, occupied, by_path)
+        self.plans.append(plan)
+        if stored:
+            pycs = [item for path, item in found.items() if bytecode.is_bytecode(path)]
+            self._compiled.append((by_path, pycs))
+        seen: dict[str, Found] = {}
+        for site in sites:
+            seen.update(walk(base, site))
+        if seen:
+            self.root(base, PYTHON_MOUNT, seen, sites, base, None)
+
+    def source(self, name: str, directory: str) -> None:
+        real = os.path.realpath(directory)
+        found, skipped = walk_source(real)
+        mount = f"{SOURCE_MOUNT}/{name}"
+        plan = Plan(Kind.SOURCE, name, None, mount, real)
+        by_path: dict[str, tuple[Plan, Item]] = {}
+        occupied = _parents(found)
+        for path in sorted(found, key=lambda path: path.encode("utf-8", "surrogateescape")):
+            if not bytecode.is_bytecode(path):
+                self._add(plan, found[path], None, occupied, by_path)
+        if skipped:
+            self.findings.append(
+                Finding("left-out", directory, f"not captured with the source: {', '.join(sorted(skipped)[:5])}")
+            )
+        self.plans.append(plan)
+        self._compiled.append((by_path, [item for path, item in found.items() if bytecode.is_bytecode(path)]))
+
+    def _without_debris(self, found: Mapping[str, Found], sites: tuple[str, ...]) -> Mapping[str, Found]:
+        """What an interrupted install left (pip renames `package` to `~ackage` before it removes it) is named, not captured."""
+        debris = {
+            path for path in found if posixpath.basename(path).startswith("~") and posixpath.dirname(path) in sites
+        }
+        for path in sorted(debris):
+            self.findings.append(Finding("debris", path, "left by an interrupted install; left out"))
+        if not debris:
+            return found
+        return {path: item for path, item in found.items() if path not in debris and not _below(path, debris)}
+
+    def _add(
+        self,
+        plan: Plan,
+        item: Found,
+        recorded: str | None,
+        occupied: frozenset[str],
+        by_path: dict[str, tuple[Plan, Item]],
+    ) -> None:
+        path = item.path
+        if item.is_directory:
+            # Directories are implied by what lies in them, unless they are empty or read-only.
+            if item.stat.st_mode & 0o200 and path in occupied:
+                return
+            if posixpath.basename(path) == bytecode.CACHE:
+                return
+        elif not (item.is_file or item.is_link):
+            self.findings.append(Finding("special-file", path, "a socket, pipe or device; left out"))
+            return
+        elif is_secret_file(path) and recorded is None:
+            self.findings.append(Finding("secret", path, "a file of credentials; left out"))
+            return
+        entry = Item(item, recorded)
+        plan.items.append(entry)
+        by_path[path] = (plan, entry)
+
+    def bytecode(self) -> None:
+        """One plan for the bytecode of each plan that has any. What has no source, or is another interpreter's, is dropped."""
+        if not self._keep_bytecode:
+            return
+        made: dict[int, Plan] = {}
+        for by_path, pycs in self._compiled:
+            for found in sorted(pycs, key=lambda item: item.path.encode("utf-8", "surrogateescape")):
+                source = bytecode.source_of(found.path, self._probe.cache_tag)
+                owner = by_path.get(source) if source is not None else None
+                if owner is None or not found.is_file:
+                    why = "another interpreter's" if source is None else "its source is not there"
+                    self.findings.append(Finding("stale-bytecode", found.path, f"{why}; left out"))
+                    continue
+                plan, item = owner
+                if not plan.stored:
+                    continue
+                compiled = made.get(id(plan))
+                if compiled is None:
+                    compiled = made[id(plan)] = bytecode_plan(plan)
+                compiled.items.append(Item(found, source=item))
+        self.plans += made.values()
+
+    def _summarise_unowned(self, plan: Plan, sites: tuple[str, ...]) -> None:
+        counts: dict[str, int] = {}
+        for item in plan.items:
+            if item.found.is_directory:
+                continue
+            site = next((site for site in sites if item.path.startswith(site + "/")), None)
+            top = item.path if site is None else f"{site}/{item.path[len(site) + 1 :].partition('/')[0]}"
+            counts[top] = counts.get(top, 0) + 1
+        for top, count in counts.items():
+            files = "1 file" if count == 1 else f"{count} files"
+            self.findings.append(Finding("unowned", top, f"{files} that no distribution lists; captured"))
+
+    def _left_out(self, count: int) -> None:
+        if count:
+            self.findings.append(
+                Finding("left-out", "", f"{count} files: the standard library's tests, static libraries")
+            )
+
+    def _collisions(self, by_path: Mapping[str, object]) -> None:
+        seen: dict[str, str] = {}
+        for path in by_path:
+            other = seen.setdefault(path.casefold(), path)
+            if other != path:
+                self.findings.append(Finding("case-collision", path, f"differs from {other} in case only"))
+
+
+def bytecode_plan(plan: Plan) -> Plan:
+    """An empty plan for the bytecode of another plan's sources."""
+    return Plan(Kind.BYTECODE, plan.name, plan.version, plan.mount, plan.root, sources=plan)
+
+
+def _parents(found: Mapping[str, Found]) -> frozenset[str]:
+    return frozenset(posixpath.dirname(path) for path in found)
+
+
+def _under(path: str, skipped: set[str], standard: Standard) -> bool:
+    if _below(path, skipped):
+        return True
+    if standard.left_out(path):
+        skipped.add(path)
+        return True
+    return False
+
+
+def _below(path: str, skipped: set[str]) -> bool:
+    return any(path.startswith(directory + "/") for directory in skipped)
+
+
+def _unowned_kind(path: str, item: Found) -> Kind:
+    """What `venv`, virtualenv and uv generate; anything else that nobody lists is unowned."""
+    if item.is_directory or rule_for_path(Kind.ENVIRONMENT, path):
+        return Kind.ENVIRONMENT
+    if item.is_link and (path == "lib64" or (path.startswith("bin/python") and "/" not in path[4:])):
+        return Kind.ENVIRONMENT
+    if path.startswith("bin/python") and "/" not in path[4:]:
+        return Kind.ENVIRONMENT
+    return Kind.UNOWNED

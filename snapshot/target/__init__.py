@@ -1,0 +1,1 @@
+"""Scripts that run in the captured interpreter: standard library only, Python 3.8 and later."""

@@ -1,0 +1,62 @@
+"""Runs in the target interpreter (-I -S -B) and prints what it is, as JSON. Argument: the environment's prefix.
+
+With -S nothing of the environment is imported: no .pth line runs. The price is that sys.prefix is the base's, so
+the environment's own directories are computed from the prefix that is given.
+"""
+
+import json
+import os
+import platform
+import site
+import sys
+import sysconfig
+
+
+def scheme():
+    names = sysconfig.get_scheme_names()
+    return "venv" if "venv" in names else "posix_prefix"
+
+
+def site_dirs(prefix, name):
+    paths = sysconfig.get_paths(name, vars={"base": prefix, "platbase": prefix})
+    found = [paths["purelib"], paths["platlib"]] + site.getsitepackages([prefix])
+    return [path for path in dict.fromkeys(found) if path.startswith(prefix) and os.path.isdir(path)]
+
+
+def release():
+    info = sys.version_info
+    level = {"alpha": "a", "beta": "b", "candidate": "rc"}.get(info.releaselevel)
+    return "%d.%d.%d" % info[:3] + ("%s%d" % (level, info.serial) if level else "")
+
+
+def main():
+    prefix = sys.argv[1]
+    base = sys.base_prefix
+    minor = "%d.%d" % sys.version_info[:2]
+    real = os.path.realpath(sys.executable)
+    if not real.startswith(os.path.join(base, "")):
+        real = os.path.join(base, "bin", "python" + minor)
+    paths = sysconfig.get_paths("posix_prefix", vars={"base": base, "platbase": base, "installed_base": base,
+                                                      "installed_platbase": base})
+    get = sysconfig.get_config_var
+    own = sysconfig.get_paths(scheme(), vars={"base": prefix, "platbase": prefix})
+    print(json.dumps({
+        "implementation": platform.python_implementation(),
+        "version": release(),
+        "cache_tag": sys.implementation.cache_tag or "",
+        "soabi": get("SOABI") or "",
+        "platform": sysconfig.get_platform(),
+        "magic": __import__("importlib.util").util.MAGIC_NUMBER.hex(),
+        "base": base,
+        "executable": real,
+        "stdlib": [paths["stdlib"], paths["platstdlib"]],
+        "include": [paths["include"], paths["platinclude"]],
+        "libraries": [name for name in (get("INSTSONAME"), get("LDLIBRARY"), "libpython3.so") if name],
+        "libdir": [path for path in (get("LIBDIR"), os.path.join(base, "lib")) if path],
+        "scripts": own["scripts"],
+        "site": site_dirs(prefix, scheme()),
+        "base_site": site_dirs(base, "posix_prefix"),
+    }))
+
+
+main()

@@ -1,0 +1,71 @@
+"""Read what a snapshot says of its files: trees and the capture record, verified, when they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from snapshot.codec import unpack_small
+from snapshot.model import Description, Digest, Tree
+from snapshot.serialize import FormatError, decode_record, decode_tree, digest_of
+from snapshot.store.backend import MissingBlobError
+from snapshot.store.manifest import RECORD_TYPE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from snapshot.model import Record, Snapshot
+    from snapshot.store.manifest import Manifest
+    from snapshot.store.store import Store
+
+
+def read_content(store: Store, manifest: Manifest, content: Digest, what: str) -> bytes:
+    """The uncompressed bytes whose digest is `content`, verified against it. For trees and records."""
+    if content not in manifest.content:
+        raise MissingBlobError(f"{what}: the manifest has no blob for {content}; copy or capture the snapshot again")
+    data = unpack_small(store.read(manifest.content[content]), what)
+    if digest_of(data) != content:
+        raise FormatError(f"{what}: its content is not {content}; capture the snapshot again")
+    return data
+
+
+def read_tree(store: Store, manifest: Manifest, digest: Digest, label: str) -> Tree:
+    return decode_tree(read_content(store, manifest, digest, f"tree of {label}"), f"tree of {label}")
+
+
+def read_record(store: Store, manifest: Manifest) -> Record | None:
+    """The capture record, when the manifest has one: it is no part of the snapshot's identity."""
+    for content, descriptor in manifest.content.items():
+        if descriptor.media_type == RECORD_TYPE:
+            return decode_record(read_content(store, manifest, content, "capture record"))
+    return None
+
+
+class StoredTrees(Mapping[Digest, Tree]):
+    """The trees of a snapshot's layers; one is read from the store when it is first asked for."""
+
+    def __init__(self, store: Store, manifest: Manifest, snapshot: Snapshot) -> None:
+        self._store = store
+        self._manifest = manifest
+        self._labels = {layer.tree: layer.label for layer in snapshot.layers}
+        self._read: dict[Digest, Tree] = {}
+
+    def __getitem__(self, digest: Digest) -> Tree:
+        if digest not in self._read:
+            self._read[digest] = read_tree(self._store, self._manifest, digest, self._labels[digest])
+        return self._read[digest]
+
+    def __iter__(self) -> Iterator[Digest]:
+        return iter(self._labels)
+
+    def __len__(self) -> int:
+        return len(self._labels)
+
+
+def load(reference: str, store: Store) -> Description:
+    """The description of a stored snapshot. Trees are read when they are asked for."""
+    found = store.resolve(reference)
+    manifest = store.manifest(found)
+    snapshot = store.snapshot(found)
+    record = read_record(store, manifest)
+    return Description(snapshot, StoredTrees(store, manifest, snapshot), record.findings if record is not None else ())
