@@ -80,9 +80,7 @@ class Blueprint:
             row = json.loads(data)
             if row.pop("version") != _VERSION or row["snapshot"] != snapshot:
                 return None
-            row["templates"] = [
-                Template(*item, at=tuple((offset, token) for offset, token in at)) for *item, at in row["templates"]
-            ]
+            row["templates"] = [_template(item) for item in row["templates"]]
             return cls(**row)
         except (ValueError, KeyError, TypeError, AttributeError):
             return None
@@ -104,6 +102,11 @@ class Blueprint:
 
     def _has_bytecode(self) -> bool:
         return any(row[0].endswith(".pyc") for _, _, rows in self.files for row in rows)
+
+
+def _template(row: list[Any]) -> Template:
+    path, mode, diff_id, inner, sha256, at = row
+    return Template(path, mode, diff_id, inner, sha256, tuple((offset, token) for offset, token in at))
 
 
 def blueprint_of(snapshot_id: Digest, snapshot: Snapshot, trees: Mapping[Digest, Tree]) -> Blueprint:
