@@ -24,7 +24,10 @@ class InterpreterError(SnapshotError, OSError):
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """What the interpreter said of itself. Paths are absolute; `magic` are the four bytes a `.pyc` starts with."""
+    """What the interpreter said of itself. Paths are absolute; `magic` are the four bytes a `.pyc` starts with.
+
+    `built` is the prefix it was built for, which is not `base` when the directory was moved; empty when it is unknown.
+    """
 
     implementation: str
     version: str
@@ -41,6 +44,7 @@ class Probe:
     scripts: str
     site: tuple[str, ...]
     base_site: tuple[str, ...]
+    built: str = ""
 
 
 def target_command(python: str, script: str, *arguments: str) -> list[str]:

@@ -31,7 +31,7 @@ class Installed:
 
     `rows` maps each recorded path to the sha256 that RECORD has for it (hexadecimal; None where it has none).
     `editable` is the source directory of an editable install. `portable`: its wheel was built to run elsewhere
-    (manylinux, musllinux), so its files cannot name this prefix.
+    (manylinux, musllinux, any), so its files cannot name this prefix.
     """
 
     name: str
@@ -62,7 +62,7 @@ def read_distributions(
     distributions: list[Installed] = []
     findings: list[Finding] = []
     for site in dict.fromkeys(sites):
-        for path in _metadata_in(site, found):
+        for path, inside in _metadata_in(site, found).items():
             where = Path(os.fsdecode(os.path.join(encode(root), encode(path))))
             metadata = importlib_metadata.PathDistribution(where).metadata
             stem = posixpath.basename(path).rpartition(".")[0]
@@ -70,23 +70,25 @@ def read_distributions(
             name = (metadata["Name"] if metadata else None) or name
             version = (metadata["Version"] if metadata else None) or rest.partition("-")[0] or "0"
             item = Installed(str(canonicalize_name(name)), version, path, site)
-            _read_rows(root, item, found, findings)
+            _read_rows(root, item, inside, findings, directory=found[path].is_directory)
             distributions.append(item)
     distributions.sort(key=lambda item: (item.name, item.version, item.metadata))
     return distributions, findings
 
 
-def _metadata_in(site: str, found: Mapping[str, Found]) -> list[str]:
+def _metadata_in(site: str, found: Mapping[str, Found]) -> dict[str, list[str]]:
+    """Each metadata directory (or single `.egg-info` file) of a site directory, with what lies in it."""
+    inside: dict[str, list[str]] = {}
     lead = site + "/"
-    return sorted(
-        path
-        for path, item in found.items()
-        if path.endswith((".dist-info", ".egg-info"))
-        and path.startswith(lead)
-        and "/" not in path[len(lead) :]
-        and not path.startswith(lead + "~")
-        and (item.is_directory or path.endswith(".egg-info"))
-    )
+    for path, item in found.items():
+        if ".dist-info" not in path and ".egg-info" not in path:
+            continue
+        name = path[len(lead) :].partition("/")[0] if path.startswith(lead) else ""
+        if name.endswith((".dist-info", ".egg-info")) and not name.startswith("~"):
+            if lead + name == path and not item.is_directory and not name.endswith(".egg-info"):
+                continue
+            inside.setdefault(lead + name, []).append(path)
+    return {path: inside[path] for path in sorted(inside)}
 
 
 def _read(root: str, path: str) -> bytes | None:
@@ -97,7 +99,7 @@ def _read(root: str, path: str) -> bytes | None:
         return None
 
 
-def _read_rows(root: str, item: Installed, found: Mapping[str, Found], findings: list[Finding]) -> None:
+def _read_rows(root: str, item: Installed, inside: list[str], findings: list[Finding], *, directory: bool) -> None:
     record = _read(root, f"{item.metadata}/RECORD")
     if record is not None:
         _parse_record(item, record, findings)
@@ -107,16 +109,16 @@ def _read_rows(root: str, item: Installed, found: Mapping[str, Found], findings:
             path = posixpath.normpath(posixpath.join(item.metadata, decode(line)))
             if not path.startswith("../"):
                 item.rows[path] = None
-        if listing is None and found[item.metadata].is_directory:
+        if listing is None and directory:
             findings.append(Finding("no-record", item.metadata, f"{item.name} has no RECORD: its files are unowned"))
     # The metadata directory is the distribution's, listed or not.
-    lead = item.metadata + "/"
-    for path in found:
-        if path == item.metadata or path.startswith(lead):
-            item.rows.setdefault(path, None)
+    for path in inside:
+        item.rows.setdefault(path, None)
     wheel = _read(root, f"{item.metadata}/WHEEL") or b""
     tags = [line[4:].strip() for line in wheel.splitlines() if line.startswith(b"Tag:")]
-    item.portable = bool(tags) and all(b"-manylinux" in tag or b"-musllinux" in tag for tag in tags)
+    item.portable = bool(tags) and all(
+        b"-manylinux" in tag or b"-musllinux" in tag or tag.endswith(b"-any") for tag in tags
+    )
     item.editable = _editable(_read(root, f"{item.metadata}/direct_url.json"))
 
 
@@ -176,7 +178,8 @@ def assign(distributions: list[Installed], found: Mapping[str, Found]) -> Owners
         missing = []
         for path in item.rows:
             if path not in found:
-                if not path.endswith(".pyc"):
+                # virtualenv lists the cache directories too.
+                if not path.endswith((".pyc", "/__pycache__")):
                     missing.append(path)
             elif path in owner:
                 shared.setdefault(path, [owner[path]]).append(number)

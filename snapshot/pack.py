@@ -241,7 +241,8 @@ class _Packer:
         target = decode(os.readlink(plan.location(item)))
         text, at, outside = link_template(target, item.path, plan.root, self._context.places)
         rule = None
-        if plan.kind is Kind.ENVIRONMENT and (item.path == "lib64" or (at and at[0][1] == "base")):
+        own = bool(at and at[0][1] == "base") or ("/" not in text and text.startswith("python"))
+        if plan.kind is Kind.ENVIRONMENT and (item.path == "lib64" or own):
             rule = "venv-link"
         if outside:
             self._findings.append(Finding("link-outside", item.path, f"leads to {target}; kept as a link"))

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import base64
 import csv
+import filecmp
 import io
+import os
 import posixpath
 import re
 from dataclasses import dataclass
@@ -38,8 +40,8 @@ _LARGEST_TEXT = 8 << 20
 
 @dataclass(slots=True)
 class Prepared:
-    """What is stored for one file. `raw` is the sha256 of what lies on disk; `data` the bytes to store, or `patches` for a
-    file that is streamed. `rule` and `counts_as` as in `model.Entry`.
+    """What is stored for one file. `raw` is the sha256 of what lies on disk (empty where no RECORD has it); `data` the
+    bytes to store, or `patches` for a file that is streamed. `rule` and `counts_as` as in `model.Entry`.
     """
 
     raw: str
@@ -152,29 +154,31 @@ class Preparer:
 
     def _elf(self, item: Item) -> Prepared | None:
         location = self._plan.location(item)
-        if self._plan.kind is not Kind.INTERPRETER and not self._mentions(location):
-            return None
         with open(location, "rb") as file:
             patches, problems = rpath_patches(file, item.path, self._plan.root, self._places)
         self.findings += [Finding("prefix-in-binary", item.path, problem) for problem in problems]
-        if not patches:
+        rule = "venv-link" if self._copied_from_base(item) else None
+        if not patches and rule is None:
             return None
+        if item.recorded is None:  # no RECORD has a row to keep true
+            return Prepared("", patches=tuple(patches), rule=rule)
         raw, new, size = sha256(), sha256(), 0
         for chunk in patched_chunks(location):
             raw.update(chunk)
+            new.update(apply(chunk, size, tuple(patches)))
             size += len(chunk)
-        for chunk in patched_chunks(location, tuple(patches)):
-            new.update(chunk)
         return Prepared(raw.hexdigest(), patches=tuple(patches), rewritten=(new.hexdigest(), size))
 
-    def _mentions(self, location: bytes) -> bool:
-        overlap = max(map(len, self._places.needles), default=1)
-        tail = b""
-        for chunk in patched_chunks(location):
-            if self._places.names_any(tail + chunk):
-                return True
-            tail = chunk[-overlap:]
-        return False
+    def _copied_from_base(self, item: Item) -> bool:
+        """Whether this is what `venv --copies` puts where there would be a link into the base."""
+        directory, name = posixpath.split(item.path)
+        if self._plan.kind is not Kind.ENVIRONMENT or directory != "bin" or not name.startswith("python"):
+            return False
+        bases = [place.spellings[-1] for place in self._places.places if place.token == "base"]  # noqa: S105
+        original = [posixpath.join(base, self._scripts, name) for base in bases]
+        return any(
+            os.path.isfile(path) and filecmp.cmp(path, self._plan.location(item), shallow=False) for path in original
+        )
 
     def _record(self, item: Item, prepared: dict[str, Prepared]) -> Prepared | None:
         """RECORD with rows that stay true: of templates by a token, of rewritten files by their new digest."""
@@ -202,10 +206,16 @@ class Preparer:
         return None if data == raw and not at else Prepared(sha256(raw).hexdigest(), data, tuple(at))
 
     def _row(self, line: bytes, site: str, prepared: dict[str, Prepared]) -> tuple[str, Prepared] | None:
-        fields = next(csv.reader(io.StringIO(decode(line), newline="")), [])
+        name, _, rest = decode(line).partition(",")
+        if name.startswith('"'):
+            fields = next(csv.reader(io.StringIO(decode(line), newline="")), [])
+        else:
+            fields = [name, *rest.strip().rsplit(",", 1)]
         if len(fields) != 3 or not fields[1]:
             return None
-        path = posixpath.normpath(posixpath.join(site, fields[0]))
+        path = f"{site}/{fields[0]}"
+        if "/../" in path or "/./" in path or "//" in path:
+            path = posixpath.normpath(path)
         change = prepared.get(path) or self._elsewhere(path)
         if change is None or not fields[1].startswith("sha256="):
             return None

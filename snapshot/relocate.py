@@ -35,6 +35,11 @@ class UnknownTokenError(SnapshotError, KeyError):
         return str(self.args[0])
 
 
+def distinctive(path: str) -> bool:
+    """Whether the name of a directory, found in some text, can be taken for it."""
+    return path not in _COMMON and path.count("/") >= 2
+
+
 @dataclass(frozen=True)
 class Place:
     """A directory that captured files may name. `token` stands for it in a template; `mount` is where a restored
@@ -48,7 +53,7 @@ class Place:
     @property
     def distinctive(self) -> bool:
         """Whether its name alone, found in some text, can be taken for this directory."""
-        return all(path not in _COMMON and path.count("/") >= 2 for path in self.spellings)
+        return all(map(distinctive, self.spellings))
 
 
 class Places:

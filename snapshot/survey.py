@@ -13,7 +13,7 @@ from snapshot.model import HOME, PYTHON_MOUNT, SOURCE_MOUNT, Finding, Kind
 from snapshot.ownership import assign, read_distributions
 from snapshot.parity import rule_for_path
 from snapshot.plan import Item, Plan, Survey
-from snapshot.relocate import Place, Places
+from snapshot.relocate import Place, Places, distinctive
 from snapshot.scan import walk
 from snapshot.secrets import is_secret_file
 from snapshot.standard import Standard
@@ -58,9 +58,11 @@ def survey(
     builder.bytecode()
     spellings = (given, root)
     mount = None if not interpreter else (PYTHON_MOUNT if kind == "venv" else "")
+    if kind == "base":
+        spellings = (given, *_spellings(probe, base))
     places = [Place("prefix", tuple(dict.fromkeys(spellings)), "")]
     if kind == "venv":
-        places.append(Place("base", tuple(dict.fromkeys((probe.base, base))), mount))
+        places.append(Place("base", _spellings(probe, base), mount))
     places += [
         Place(f"source:{name}", tuple(dict.fromkeys((path, os.path.realpath(path)))), f"{SOURCE_MOUNT}/{name}")
         for name, path in sorted(sources.items())
@@ -92,6 +94,15 @@ def _check(given: str, kind: str, found: Mapping[str, Found], *, interpreter: bo
         )
     if given in ("/usr", "/"):
         raise NoEnvironmentError(f"{given} holds the whole system: make a virtual environment and capture that")
+
+
+def _spellings(probe: Probe, base: str) -> tuple[str, ...]:
+    """Every name that files may have for the base; the real one last.
+
+    An interpreter that was moved after it was built has the old one in its libraries and build settings.
+    """
+    built = [probe.built] if distinctive(probe.built) and not os.path.isdir(os.path.join(probe.built, "bin")) else []
+    return tuple(dict.fromkeys((probe.base, *built, base)))
 
 
 def _sees_base(root: str) -> bool:

@@ -92,17 +92,17 @@ class Row:
 
     @property
     def name(self) -> str | None:
-        return self._annotations.get(REF_NAME) or None
+        return self._annotation(REF_NAME) or None
 
     @property
     def created(self) -> str:
-        return self._annotations.get(CREATED, "")
+        return self._annotation(CREATED)
 
     @property
     def snapshot(self) -> Digest | None:
         """The snapshot that the row says it is. None: its manifest must tell, unless it is `foreign`."""
         try:
-            return Digest(self._annotations.get(SNAPSHOT, ""))
+            return Digest(self._annotation(SNAPSHOT))
         except InvalidDigestError:
             return None
 
@@ -119,9 +119,8 @@ class Row:
             return self.name
         return self.snapshot.short if self.snapshot else str(self.raw["digest"])
 
-    @property
-    def _annotations(self) -> Mapping[str, str]:
-        return self.descriptor.annotations if self.descriptor else {}
+    def _annotation(self, key: str) -> str:
+        return _annotations(self.raw).get(key, "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +162,15 @@ def encode_descriptor(descriptor: Descriptor) -> dict[str, object]:
 
 def decode_descriptor(reader: Reader) -> Descriptor:
     """Read a descriptor; of its annotations those that are text, as OCI wants them."""
-    found = reader.inner("annotations").value if "annotations" in reader.value else {}
-    annotations = {key: value for key, value in found.items() if isinstance(value, str)}
-    return Descriptor(reader.text("mediaType"), reader.digest("digest"), reader.count("size"), annotations)
+    return Descriptor(
+        reader.text("mediaType"), reader.digest("digest"), reader.count("size"), _annotations(reader.value)
+    )
+
+
+def _annotations(value: Mapping[str, Any]) -> dict[str, str]:
+    found = value.get("annotations")
+    rows = found.items() if isinstance(found, dict) else ()
+    return {key: text for key, text in rows if isinstance(text, str)}
 
 
 def encode_manifest(config: Descriptor, content: Mapping[Digest, Descriptor]) -> bytes:
@@ -198,14 +203,13 @@ def decode_manifest(data: bytes, what: str = "manifest") -> Manifest:
         if digest in content:
             raise FormatError(f"{row.path}: {digest} is there twice")
         content[digest] = decode_descriptor(row)
-    annotations = reader.inner("annotations").value if "annotations" in reader.value else {}
-    return Manifest(config, content, len(data), annotations)
+    return Manifest(config, content, len(data), _annotations(reader.value))
 
 
 def identify(data: bytes, what: str) -> Digest | None:
     """The id of the snapshot whose manifest this is; None for the manifest of something else."""
     reader = Reader(parse(data, what), what)
-    if "config" not in reader.value:
+    if reader.value.get("config") is None:
         return None
     config = reader.inner("config")
     if config.value.get("mediaType") != CONFIG_TYPE:
@@ -232,10 +236,9 @@ def decode_index(data: bytes, what: str = "index.json") -> Index:
     reader = Reader(parse(data, what), what)
     if reader.count("schemaVersion") != 2:
         raise FormatError(f"{what}.schemaVersion: want 2, found {reader.value['schemaVersion']}")
-    rows = tuple(
-        _decode_row(Reader(value, f"{what}.manifests[{number}]"))
-        for number, value in enumerate(reader.items("manifests"))
-    )
+    # Tools written in Go write an empty list as null.
+    values = reader.items("manifests") if reader.value.get("manifests", ()) is not None else []
+    rows = tuple(_decode_row(Reader(value, f"{what}.manifests[{number}]")) for number, value in enumerate(values))
     return Index({key: value for key, value in reader.value.items() if key != "manifests"}, rows)
 
 

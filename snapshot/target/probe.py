@@ -29,6 +29,14 @@ def release():
     return "%d.%d.%d" % info[:3] + ("%s%d" % (level, info.serial) if level else "")
 
 
+def built_prefix():
+    """The prefix that the interpreter was built for: its libraries name it still when the directory was moved."""
+    try:
+        return __import__(sysconfig._get_sysconfigdata_name()).build_time_vars.get("prefix") or ""
+    except (AttributeError, ImportError):
+        return ""
+
+
 def main():
     prefix = sys.argv[1]
     base = sys.base_prefix
@@ -36,27 +44,33 @@ def main():
     real = os.path.realpath(sys.executable)
     if not real.startswith(os.path.join(base, "")):
         real = os.path.join(base, "bin", "python" + minor)
-    paths = sysconfig.get_paths("posix_prefix", vars={"base": base, "platbase": base, "installed_base": base,
-                                                      "installed_platbase": base})
+    paths = sysconfig.get_paths(
+        "posix_prefix", vars={"base": base, "platbase": base, "installed_base": base, "installed_platbase": base}
+    )
     get = sysconfig.get_config_var
     own = sysconfig.get_paths(scheme(), vars={"base": prefix, "platbase": prefix})
-    print(json.dumps({
-        "implementation": platform.python_implementation(),
-        "version": release(),
-        "cache_tag": sys.implementation.cache_tag or "",
-        "soabi": get("SOABI") or "",
-        "platform": sysconfig.get_platform(),
-        "magic": __import__("importlib.util").util.MAGIC_NUMBER.hex(),
-        "base": base,
-        "executable": real,
-        "stdlib": [paths["stdlib"], paths["platstdlib"]],
-        "include": [paths["include"], paths["platinclude"]],
-        "libraries": [name for name in (get("INSTSONAME"), get("LDLIBRARY"), "libpython3.so") if name],
-        "libdir": [path for path in (get("LIBDIR"), os.path.join(base, "lib")) if path],
-        "scripts": own["scripts"],
-        "site": site_dirs(prefix, scheme()),
-        "base_site": site_dirs(base, "posix_prefix"),
-    }))
+    print(
+        json.dumps(
+            {
+                "implementation": platform.python_implementation(),
+                "version": release(),
+                "cache_tag": sys.implementation.cache_tag or "",
+                "soabi": get("SOABI") or "",
+                "platform": sysconfig.get_platform(),
+                "magic": __import__("importlib.util").util.MAGIC_NUMBER.hex(),
+                "base": base,
+                "built": built_prefix(),
+                "executable": real,
+                "stdlib": [paths["stdlib"], paths["platstdlib"]],
+                "include": [paths["include"], paths["platinclude"]],
+                "libraries": [name for name in (get("INSTSONAME"), get("LDLIBRARY"), "libpython3.so") if name],
+                "libdir": [path for path in (get("LIBDIR"), os.path.join(base, "lib")) if path],
+                "scripts": own["scripts"],
+                "site": site_dirs(prefix, scheme()),
+                "base_site": site_dirs(base, "posix_prefix"),
+            }
+        )
+    )
 
 
 main()

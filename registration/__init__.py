@@ -1,0 +1,1 @@
+"""What calls `snapshot` and `diffing`: the `envparity` command."""

@@ -1,0 +1,106 @@
+"""What the subcommands print with: JSON, numbers for people, tables that fit a terminal."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from snapshot.model import Finding
+
+#: Where no terminal says how wide it is.
+WIDTH = 80
+
+
+def print_json(document: object) -> None:
+    """The only thing on standard output with `--json`. ASCII: a path that is not UTF-8 comes out as lone surrogates."""
+    click.echo(json.dumps(document, indent=2, ensure_ascii=True, allow_nan=False))
+
+
+def printable(text: str) -> str:
+    """`text` with whatever could move the cursor, break a line or not be encoded written as an escape."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else _escape(char) for char in text)
+
+
+def _escape(char: str) -> str:
+    if "\udc80" <= char <= "\udcff":  # a byte that is not UTF-8 (PEP 383)
+        return f"\\x{ord(char) - 0xDC00:02x}"
+    return char.encode("unicode_escape").decode("ascii")
+
+
+def size(count: int) -> str:
+    """`592 MB`: three digits, powers of 1000."""
+    if count < 1000:
+        return f"{count} B"
+    amount = float(count)
+    for unit in ("kB", "MB", "GB", "TB"):
+        amount /= 1000
+        digits = 2 if amount < 9.995 else 1 if amount < 99.95 else 0
+        if amount < 999.5 or unit == "TB":
+            return f"{amount:.{digits}f} {unit}"
+    raise AssertionError("the last unit takes everything")
+
+
+def seconds(duration: float) -> str:
+    return f"{duration:.2f} s" if duration < 10 else f"{duration:.1f} s"
+
+
+def count(number: int, noun: str) -> str:
+    """`1 file`, `11,904 files`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> None:
+    """Print columns; a cell that is too long is folded, so nothing is lost. `right`: headings of numbers."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console = Console(highlight=False, width=WIDTH)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in headings:
+        table.add_column(heading, justify="right" if heading in right else "left", no_wrap=heading in right)
+    for row in rows:
+        table.add_row(*(Text(printable(cell), overflow="fold") for cell in row))
+    console.print(table)
+
+
+def print_findings(findings: Iterable[Finding], *, examples: int = 3) -> None:
+    """A line for each kind of finding: how many, and a few of them."""
+    kinds: dict[str, list[Finding]] = {}
+    for finding in findings:
+        kinds.setdefault(finding.kind, []).append(finding)
+    for kind, found in sorted(kinds.items()):
+        click.echo(f"  {printable(kind)} ({len(found):,})")
+        for finding in found[:examples]:
+            click.echo(shortened(f"    {printable(finding.path)}: {printable(finding.detail)}"))
+        if len(found) > examples:
+            click.echo(f"    … and {len(found) - examples:,} more")
+
+
+def shortened(line: str) -> str:
+    return line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…"
+
+
+def print_columns(cells: Sequence[str], *, indent: int = 2) -> None:
+    """Short texts in as many columns as fit, read downwards."""
+    shown = [printable(cell) for cell in cells]
+    columns: list[list[str]] = []
+    for height in range(1, len(shown) + 1):
+        columns = [shown[start : start + height] for start in range(0, len(shown), height)]
+        if indent + sum(max(map(len, column)) + 2 for column in columns) - 2 <= WIDTH:
+            break
+    widths = [max(map(len, column)) + 2 for column in columns]
+    for row in range(len(columns[0]) if columns else 0):
+        line = "".join(
+            column[row].ljust(width) for column, width in zip(columns, widths, strict=True) if row < len(column)
+        )
+        click.echo(" " * indent + line.rstrip())

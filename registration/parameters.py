@@ -1,0 +1,46 @@
+"""Options and value types that several subcommands have."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any, TypeVar
+
+    Function = TypeVar("Function", bound=Callable[..., Any])
+    _ParamType = click.ParamType[int]
+else:
+    _ParamType = click.ParamType  # not generic in older releases of click
+
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*\Z", re.IGNORECASE)
+_DECIMAL = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
+_BINARY = {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
+_UNITS = _DECIMAL | _BINARY
+
+
+class Size(_ParamType):
+    """Bytes: `1GB` is 1,000,000,000 of them, `1GiB` 1,073,741,824."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        found = _SIZE.match(value)
+        unit = _UNITS.get(found[2].lower()) if found else None
+        if found is None or unit is None:
+            self.fail(f"{value!r} is no size; write 1GB, 500MB, 1GiB or a number of bytes", param, ctx)
+        from decimal import Decimal
+
+        amount = int(Decimal(found[1]) * unit)
+        if amount < 1:
+            self.fail(f"{value!r} is less than one byte", param, ctx)
+        return amount
+
+
+def json_option(function: Function) -> Function:
+    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing else.")(function)
