@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import posixpath
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,11 @@ if TYPE_CHECKING:
 
     from snapshot.model import Entry, Layer, Snapshot, Tree
 
-_VERSION = 1
+#: Raise it whenever a blueprint of the same snapshot would be another one.
+_VERSION = 3
+
+#: An empty name, `.` or `..` in one of several paths that NULs stand between.
+_UNSAFE = re.compile(r"(?:\A|[/\0])\.{0,2}(?:[/\0]|\Z)")
 
 
 class UnsafeSnapshotError(SnapshotError, ValueError):
@@ -28,9 +33,10 @@ def file_time(sha256: str) -> int:
     """The modification time (nanoseconds) of a restored file: the fixed second, and a fraction made of its digest.
 
     Any write sets another time; so does copying another version over the file with its times kept, which a time that is
-    the same for all files would not show.
+    the same for all files would not show. The fraction has microseconds only: not every file system keeps more, and as a
+    float, which is how Python compares a source's time with its bytecode's, the last nanoseconds round up to the next second.
     """
-    return FIXED_MTIME * 1_000_000_000 + int(sha256[:12], 16) % 1_000_000_000
+    return FIXED_MTIME * 1_000_000_000 + int(sha256[:12], 16) % 1_000_000 * 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +57,10 @@ class Template:
 
 @dataclass(slots=True)
 class Blueprint:
-    """`files` has, for each layer (diff_id, mount), rows `[path, mode, size, time in nanoseconds, sha256]`."""
+    """`files` has, for each layer (diff_id, mount), rows `[path, mode, size, time in nanoseconds, sha256]`.
+
+    `origin` is the base that the environment was captured with, which may exist here too.
+    """
 
     snapshot: str
     parity_root: str
@@ -61,6 +70,11 @@ class Blueprint:
     cache_tag: str
     captured: bool
     executable: str
+    implementation: str
+    version: str
+    soabi: str
+    platform: str
+    origin: str | None
     sources: dict[str, str]
     directories: list[str] = field(default_factory=list)
     read_only: list[str] = field(default_factory=list)
@@ -81,14 +95,31 @@ class Blueprint:
             if row.pop("version") != _VERSION or row["snapshot"] != snapshot:
                 return None
             row["templates"] = [_template(item) for item in row["templates"]]
-            return cls(**row)
-        except (ValueError, KeyError, TypeError, AttributeError):
+            made = cls(**row)
+            return made if made._is_safe() else None
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
+
+    def _is_safe(self) -> bool:
+        """Whether every path stays below the destination: `blueprint_of` saw to it, but a cache can be given to somebody."""
+        paths = [self.executable, *self.directories, *self.read_only, *(row[0] for row in self.links)]
+        paths += [part for part in (self.base_mount, self.cache_tag, *self.sources.values()) if part]
+        for _, mount, rows in self.files:
+            paths += [mount] if mount else []
+            paths += [row[0] for row in rows]
+        for template in self.templates:
+            paths += [template.path, template.inner]
+        joined = "\0".join(paths)
+        return joined.count("\0") == len(paths) - 1 and not _UNSAFE.search(joined)
 
     @property
     def python(self) -> str:
         """The interpreter of the restored environment, relative to it."""
         return self.executable if self.kind == "base" else "bin/python"
+
+    def layers(self) -> set[str]:
+        """The diff_ids of the layers that files or templates come from."""
+        return {diff_id for diff_id, _, _ in self.files} | {item.diff_id for item in self.templates}
 
     def needs_compiling(self) -> list[str]:
         """Sources that are written anew in each place and whose bytecode has to be made there."""
@@ -109,8 +140,10 @@ def _template(row: list[Any]) -> Template:
     return Template(path, mode, diff_id, inner, sha256, tuple((offset, token) for offset, token in at))
 
 
-def blueprint_of(snapshot_id: Digest, snapshot: Snapshot, trees: Mapping[Digest, Tree]) -> Blueprint:
-    """Flatten `snapshot`. Raises UnsafeSnapshotError naming what is wrong."""
+def blueprint_of(
+    snapshot_id: Digest, snapshot: Snapshot, trees: Mapping[Digest, Tree], origin: str | None = None
+) -> Blueprint:
+    """Flatten `snapshot`; `origin` is its record's base. Raises UnsafeSnapshotError naming what is wrong."""
     made = Blueprint(
         snapshot=snapshot_id,
         parity_root=snapshot.parity_root,
@@ -120,6 +153,11 @@ def blueprint_of(snapshot_id: Digest, snapshot: Snapshot, trees: Mapping[Digest,
         cache_tag=snapshot.interpreter.cache_tag,
         captured=snapshot.interpreter.captured,
         executable=snapshot.interpreter.executable,
+        implementation=snapshot.interpreter.implementation,
+        version=snapshot.interpreter.version,
+        soabi=snapshot.interpreter.soabi,
+        platform=snapshot.interpreter.platform,
+        origin=origin,
         sources=dict(snapshot.environment.sources),
     )
     check = _Check(snapshot)
@@ -157,6 +195,7 @@ class _Check:
         for mount in self._mounts:
             if mount not in ("", PYTHON_MOUNT) and posixpath.dirname(mount) != SOURCE_MOUNT:
                 raise UnsafeSnapshotError(f"the snapshot puts files into {mount!r}, which the format does not have")
+        self._tokens = {"prefix", "base", *(f"source:{name}" for name, _ in environment.sources)}
         self._leaves: dict[str, str] = {}
         self._directories: set[str] = set()
 
@@ -169,17 +208,34 @@ class _Check:
             raise UnsafeSnapshotError(f"layer {layer.label}: {entry.path!r} lies where envparity keeps its own files")
         if entry.type == "d":
             self._directories.add(path)
-        elif self._leaves.setdefault(path, layer.label) != layer.label or path in self._directories:
+        elif path in self._leaves:
             raise UnsafeSnapshotError(f"two layers have {path!r}: {self._leaves[path]} and {layer.label}")
+        else:
+            self._leaves[path] = layer.label
         self._directories.update(_parents(path))
-        if entry.type == "l" and not entry.at and not entry.outside and leads_out(path, entry.target):
+        if entry.type == "l":
+            self._link(path, entry, layer)
+
+    def _link(self, path: str, entry: Entry, layer: Layer) -> None:
+        if entry.at:
+            if len(entry.at) != 1 or entry.at[0][0] != 0 or entry.at[0][1] not in self._tokens:
+                raise UnsafeSnapshotError(
+                    f"layer {layer.label}: the link {path!r} has substitutions that no link has: {entry.at!r}"
+                )
+            # The target is what follows the directory that is put in.
+            out = bool(entry.target) and (entry.target[0] != "/" or leads_out("", entry.target[1:]))
+        else:
+            out = leads_out(path, entry.target)
+        if out and not entry.outside:
             raise UnsafeSnapshotError(f"layer {layer.label}: the link {path!r} leads out of the environment")
 
     def finish(self) -> list[str]:
         """Every directory, parents first."""
         through = sorted(self._directories & self._leaves.keys())
         if through:
-            raise UnsafeSnapshotError(f"{through[0]!r} is a file or link and has files below it")
+            raise UnsafeSnapshotError(
+                f"layer {self._leaves[through[0]]}: {through[0]!r} is a file or link, and a directory elsewhere"
+            )
         return sorted(self._directories)
 
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import os
-import shutil
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -87,7 +86,7 @@ class LayerCache:
                     with scratch(self._layers) as tree:
                         os.rename(os.path.join(self._layers, name), os.path.join(tree, name))
                     removed += 1
-            shutil.rmtree(self._blueprints, ignore_errors=True)
+            remove_tree(self._blueprints)
         return removed
 
 

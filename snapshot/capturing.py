@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -15,6 +14,7 @@ from snapshot.codec import pack_small
 from snapshot.compiling import compile_missing
 from snapshot.model import Descriptor, Kind
 from snapshot.pack import Packed, items_by_size, pack
+from snapshot.progress import cores, counter
 from snapshot.scratch import scratch
 from snapshot.serialize import digest_of, encode_record, encode_snapshot
 from snapshot.stamps import TICK, Stamps, stamp
@@ -23,7 +23,7 @@ from snapshot.store.store import BlobsVanishedError
 from snapshot.survey import survey
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from snapshot.model import Digest, Finding, Layer
     from snapshot.plan import Plan, Survey
@@ -135,29 +135,8 @@ def _capture(
     )
 
 
-def cores() -> int:
-    """Processors that this process may use."""
-    return max(1, len(os.sched_getaffinity(0)))
-
-
 def _sources(found: Survey) -> int:
     return sum(item.path.endswith(".py") for plan in found.plans if plan.stored for item in plan.items)
-
-
-def counter(stage: str, progress: Progress | None, total: int) -> Callable[..., None]:
-    """A thread-safe `advance(amount=1)` that reports to `progress`."""
-    if progress is None:
-        return lambda amount=1: None  # noqa: ARG005
-    lock = threading.Lock()
-    done = 0
-
-    def advance(amount: int = 1) -> None:
-        nonlocal done
-        with lock:
-            done += amount
-            progress(stage, min(done, total), total)
-
-    return advance
 
 
 def _small(batch: Batch, data: bytes, media_type: str, content: Digest) -> Descriptor:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from snapshot.plan import Survey
 
 
-def compile_missing(survey: Survey, directory: str, cores: int, advance: Callable[[], None]) -> list[Finding]:
+def compile_missing(survey: Survey, directory: str, cores: int, advance: Callable[[int], None]) -> list[Finding]:
     """Compile every stored source that has no bytecode, into `directory`, and add the results to the survey's plans.
 
     A source that does not compile (a template, another Python's syntax) is a finding. The environment is not touched.
@@ -56,7 +56,7 @@ def compile_missing(survey: Survey, directory: str, cores: int, advance: Callabl
                     findings.append(Finding("not-compiled", item.path, str(answer["error"])[:200]))
                 else:
                     made.append((plan, item, out))
-                advance()
+                advance(1)
 
     with ThreadPoolExecutor(cores) as pool:
         for _ in pool.map(work, [jobs[start::cores] for start in range(cores)]):

@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from snapshot import assemble
-from snapshot.capturing import cores, counter
 from snapshot.model import Description
 from snapshot.pack import Packed, items_by_size, pack
+from snapshot.progress import cores, counter
 from snapshot.survey import survey
 
 if TYPE_CHECKING:

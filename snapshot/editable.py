@@ -59,7 +59,7 @@ def find_sources(
         elif directory.count("/") < 2 or _holds([directory], base):
             findings.append(Finding("path-outside", path, f"too wide to be captured as the source of {name}"))
         else:
-            sources[_unique(name or "source", sources)] = os.path.abspath(path)
+            sources[unique(name or "source", sources)] = os.path.abspath(path)
     return sources, findings
 
 
@@ -76,7 +76,7 @@ def _holds(directories: Iterable[str], path: str) -> bool:
     return any(path == directory or path.startswith(directory.rstrip("/") + "/") for directory in directories)
 
 
-def _unique(name: str, taken: Mapping[str, str]) -> str:
+def unique(name: str, taken: Mapping[str, str]) -> str:
     number, candidate = 2, name
     while candidate in taken:
         candidate, number = f"{name}-{number}", number + 1

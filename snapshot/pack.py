@@ -13,6 +13,7 @@ from snapshot.codec import CHUNK, Compressor
 from snapshot.errors import SnapshotError
 from snapshot.model import Digest, Entry, Finding, Kind, Layer, Tree
 from snapshot.parity import is_venv_hook, parity_of, rule_for_path
+from snapshot.plan import located
 from snapshot.prepare import Prepared, Preparer, apply, patched_chunks
 from snapshot.relocate import link_template
 from snapshot.scan import Found, decode, refuse_unreadable
@@ -131,7 +132,7 @@ class _Packer:
             size=self._size,
             parity=parity_of(tree),
         )
-        return Packed(layer, tree, encoded, (*preparer.findings, *self._findings))
+        return Packed(layer, tree, encoded, located(plan.mount, (*preparer.findings, *self._findings)))
 
     def _item(self, item: Item, prepared: Prepared | None) -> None:
         if item.found.is_directory:

@@ -55,7 +55,7 @@ _ACTIVATION = re.compile(r"(?:[Aa]ctivate(?:_this\.py|\.[a-z0-9]+)?|deactivate(?
 
 # Every line that pip (19 to 26), distlib, uv and installer write into a script for an entry point, and nothing else.
 _CONSOLE_SCRIPT = re.compile(
-    rb"#![^\n]*\n"
+    rb"#![^\s]+\n"  # an option of the interpreter would be somebody's own
     rb"(?:# -\*- coding: utf-8 -\*-\n)?"
     rb"(?:import re\n)?import sys\n\n?"
     rb"(?P<early>from (?P<module>[\w.]+) import (?P<name>\w+)\n\n?)?"

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import os
 import posixpath
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from snapshot.scan import encode
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from snapshot.interpreter import Probe
     from snapshot.model import Finding, Kind
     from snapshot.relocate import Places
@@ -58,6 +60,13 @@ class Plan:
     @property
     def bytes(self) -> int:
         return sum(item.found.stat.st_size for item in self.items)
+
+
+def located(mount: str, findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Findings about paths below `mount` as findings about the environment."""
+    if not mount:
+        return tuple(findings)
+    return tuple(replace(item, path=posixpath.join(mount, item.path)) for item in findings)
 
 
 @dataclass(slots=True)

@@ -6,7 +6,6 @@ and comes early in the tar.
 
 from __future__ import annotations
 
-import base64
 import csv
 import filecmp
 import io
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING
 from snapshot.elf import MAGIC, Patch, rpath_patches
 from snapshot.model import Finding, Kind
 from snapshot.parity import console_script, rule_for_path
-from snapshot.relocate import At, Places, script_template, venv_config_template
+from snapshot.relocate import At, Places, hash_field, record_value, script_template, venv_config_template
 from snapshot.scan import decode
 from snapshot.secrets import may_hold_secrets, redact
 
@@ -220,7 +219,7 @@ class Preparer:
         if change is None or not fields[1].startswith("sha256="):
             return None
         # A row that was not true of the captured file stays untrue: the modification must remain visible.
-        return (path, change) if _hash_field(change.raw) == fields[1][7:].rstrip("=") else None
+        return (path, change) if hash_field(change.raw) == fields[1][7:].rstrip("=") else None
 
     def _elsewhere(self, path: str) -> Prepared | None:
         """What became of a file that this distribution claims and another layer has."""
@@ -229,15 +228,6 @@ class Preparer:
             return None
         other = Preparer(plan, self._places, self._scripts, {})
         return other.one(item) if other.concerns(item) else None
-
-
-def _hash_field(hexadecimal: str) -> str:
-    return base64.urlsafe_b64encode(bytes.fromhex(hexadecimal)).decode("ascii").rstrip("=")
-
-
-def record_value(hexadecimal: str, size: int) -> bytes:
-    """`sha256=…,SIZE` of a RECORD row."""
-    return f"sha256={_hash_field(hexadecimal)},{size}".encode("ascii")
 
 
 def patched_chunks(location: bytes, patches: tuple[Patch, ...] = (), size: int = 1 << 20) -> Iterator[bytes]:

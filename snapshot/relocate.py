@@ -6,11 +6,11 @@ docs/format.md, "Location", has the tokens. A directory is known under every spe
 
 from __future__ import annotations
 
+import binascii
 import posixpath
 import re
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import quote
 
 from snapshot.errors import SnapshotError
 
@@ -24,6 +24,8 @@ _TRAMPOLINE = re.compile(
 )
 _SHEBANG = re.compile(rb"#!(?P<path>/[^\n]*?/(?:python|pypy)[0-9.]*)(?P<arguments>(?: -[^\n ]+)*)\r?\n")
 
+_URLSAFE = str.maketrans("+/", "-_")
+
 #: Directories that other things live in too: their name in a text need not mean the environment.
 _COMMON = frozenset({"/usr", "/usr/local", "/", ""})
 
@@ -35,7 +37,7 @@ class UnknownTokenError(SnapshotError, KeyError):
         return str(self.args[0])
 
 
-def distinctive(path: str) -> bool:
+def is_distinctive(path: str) -> bool:
     """Whether the name of a directory, found in some text, can be taken for it."""
     return path not in _COMMON and path.count("/") >= 2
 
@@ -53,7 +55,7 @@ class Place:
     @property
     def distinctive(self) -> bool:
         """Whether its name alone, found in some text, can be taken for this directory."""
-        return all(map(distinctive, self.spellings))
+        return all(map(is_distinctive, self.spellings))
 
 
 class Places:
@@ -65,7 +67,7 @@ class Places:
         for place in places:
             for spelling in place.spellings:
                 self._by_spelling.setdefault(spelling.encode("utf-8", "surrogateescape"), place.token)
-                quoted = quote(spelling, errors="surrogateescape").encode("ascii")
+                quoted = _quote(spelling.encode("utf-8", "surrogateescape"))
                 self._by_spelling.setdefault(quoted, place.token + "+url")
         wide = {place.token for place in places if not place.distinctive}
         distinctive = {spelling for spelling, token in self._by_spelling.items() if _name(token) not in wide}
@@ -150,6 +152,24 @@ def script_template(data: bytes, places: Places) -> tuple[bytes, At]:
     return line + data[match.end() :], ((2, place.token),)
 
 
+def hash_field(hexadecimal: str) -> str:
+    """A digest as RECORD writes it: urlsafe base64 without padding (PEP 376)."""
+    encoded = binascii.b2a_base64(bytes.fromhex(hexadecimal), newline=False).decode("ascii")
+    return encoded.rstrip("=").translate(_URLSAFE)
+
+
+def record_value(hexadecimal: str, size: int) -> bytes:
+    """`sha256=…,SIZE` of a RECORD row."""
+    return f"sha256={hash_field(hexadecimal)},{size}".encode("ascii")
+
+
+def _quote(path: bytes) -> bytes:
+    """Percent-encoded as in a `file:` URL."""
+    from urllib.parse import quote
+
+    return quote(path).encode("ascii")
+
+
 def render(template: bytes, at: At, values: dict[str, bytes]) -> bytes:
     """Put the location back in. `values` has the bytes for each token. Raises UnknownTokenError."""
     pieces: list[bytes] = []
@@ -169,7 +189,7 @@ def _value(token: str, values: dict[str, bytes]) -> bytes:
     name = _name(token)
     if name not in values:
         raise UnknownTokenError(f"a file of this snapshot depends on {name!r}, which the snapshot does not have")
-    return quote(values[name], safe="/").encode("ascii") if token.endswith("+url") else values[name]
+    return _quote(values[name]) if token.endswith("+url") else values[name]
 
 
 def _runnable(script: bytes, directory: bytes) -> bytes:

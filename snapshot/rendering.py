@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from snapshot.errors import SnapshotError
-from snapshot.prepare import record_value
-from snapshot.relocate import render
+from snapshot.relocate import record_value, render
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 
 _RECORD = "record:"
+
+#: What shell scripts, Python literals, `pyvenv.cfg` and PATH all take as it is.
+_SAFE = re.compile(r"[^\0-\x1f\x7f\"'`$\\:\ud800-\udfff]+\Z")
 
 
 class DestinationNameError(SnapshotError, ValueError):
@@ -27,13 +30,14 @@ class Rendering:
     """The values of all tokens at `destination`, and the files and links made with them. `base`: see docs/format.md."""
 
     def __init__(self, blueprint: Blueprint, destination: str, base: str | None) -> None:
-        if any(character in destination for character in "\n\r\0\"'"):
+        if not _SAFE.match(destination):
             raise DestinationNameError(
-                f"{destination!r} cannot stand in scripts and pyvenv.cfg (quotes, line ends); choose another destination"
+                f"{destination!r} cannot stand in scripts, pyvenv.cfg and PATH (quotes, colons, dollar signs, backslashes, "
+                "control characters, bytes that are not UTF-8); choose another destination"
             )
         self._blueprint = blueprint
         home = base or os.path.join(destination, blueprint.base_mount).rstrip("/")
-        self.values = {"prefix": destination.encode("utf-8", "surrogateescape"), "base": home.encode()}
+        self.values = {"prefix": destination.encode("utf-8"), "base": home.encode("utf-8", "surrogateescape")}
         for name, mount in blueprint.sources.items():
             self.values[f"source:{name}"] = os.path.join(destination, mount).encode("utf-8", "surrogateescape")
         self._inside = base is None

@@ -6,12 +6,11 @@ import json
 import os
 import posixpath
 import time
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from snapshot.blueprint import blueprint_of, file_time
+from snapshot.blueprint import file_time
 from snapshot.cache import LayerCache
 from snapshot.errors import SnapshotError
 from snapshot.model import FIXED_MTIME, RECEIPT, Digest
@@ -24,10 +23,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from snapshot.blueprint import Blueprint, Template
-    from snapshot.model import Layer, Snapshot
     from snapshot.progress import Progress
-    from snapshot.store.manifest import Manifest, Reference
+    from snapshot.store.manifest import Reference
     from snapshot.store.store import Store
+    from snapshot.supply import Supply
 
 _FIXED_NS = FIXED_MTIME * 1_000_000_000
 
@@ -75,11 +74,11 @@ def restore(
     found = store.resolve(reference)
     target = _destination(destination)
     cache = LayerCache(store.cache)
-    supply = _Supply(store, found, cache, progress)
+    supply = _Supplies(store, found, cache, progress)
     blueprint = cache.blueprint(found.snapshot)
-    if blueprint is None or not all(map(cache.has, _needed(blueprint))):
-        blueprint = supply.provide()
-    base = None if blueprint.captured else supply.host(None if python is None else os.fspath(python), candidates)
+    if blueprint is None or not all(map(cache.has, blueprint.layers())):
+        blueprint = supply.get().provide()
+    base = None if blueprint.captured else _host(blueprint, python, candidates, cache)
     placer = Placer(link)
     parent = os.path.dirname(target)
     try:
@@ -123,92 +122,36 @@ def _destination(destination: str | os.PathLike[str]) -> str:
     return os.path.realpath(target)
 
 
-def _needed(blueprint: Blueprint) -> set[str]:
-    return {diff_id for diff_id, _, _ in blueprint.files} | {item.diff_id for item in blueprint.templates}
+def _host(
+    blueprint: Blueprint,
+    python: str | os.PathLike[str] | None,
+    candidates: Iterable[str | os.PathLike[str]],
+    cache: LayerCache,
+) -> str:
+    """The base directory of a host interpreter that fits."""
+    from snapshot.hosts import find_host
+
+    return find_host(blueprint, None if python is None else os.fspath(python), candidates, cache.directory)
 
 
-class _Supply:
-    """Brings layers of one snapshot from the store into the cache."""
+class _Supplies:
+    """The way to the store's layers, taken only when the cache lacks something."""
 
     def __init__(self, store: Store, reference: Reference, cache: LayerCache, progress: Progress | None) -> None:
-        self._store = store
-        self._reference = reference
-        self._cache = cache
-        self._progress = progress
-        self._loaded: tuple[Snapshot, Manifest, dict[str, Layer]] | None = None
-        self.unpacked_all = False
+        self._arguments = (store, reference, cache, progress)
+        self._made: Supply | None = None
 
-    def _load(self) -> tuple[Snapshot, Manifest, dict[str, Layer]]:
-        if self._loaded is None:
-            manifest = self._store.manifest(self._reference)
-            snapshot = self._store.snapshot(self._reference)
-            self._loaded = snapshot, manifest, {layer.diff_id: layer for layer in snapshot.layers}
-        return self._loaded
+    def get(self) -> Supply:
+        if self._made is None:
+            from snapshot.supply import Supply
 
-    def provide(self) -> Blueprint:
-        """Unpack what the cache lacks, and keep the blueprint."""
-        from snapshot.trees import StoredTrees
+            self._made = Supply(*self._arguments)
+        return self._made
 
-        snapshot, manifest, layers = self._load()
-        trees = StoredTrees(self._store, manifest, snapshot)
-        blueprint = blueprint_of(self._reference.snapshot, snapshot, trees)
-        missing = [layers[diff_id] for diff_id in sorted(_needed(blueprint)) if not self._cache.has(diff_id)]
-        self.unpacked_all = len(missing) == len(_needed(blueprint))
-        missing.sort(key=lambda layer: -layer.size)
-        self._check_space(missing)
-        from snapshot.capturing import cores, counter
-
-        advance = counter("restore", self._progress, sum(layer.size for layer in missing))
-        os.makedirs(self._cache.directory, exist_ok=True)
-        with ThreadPoolExecutor(cores()) as pool:
-            for _ in pool.map(
-                lambda layer: self._cache.add(layer.diff_id, lambda root: self.unpack(layer, root, advance)), missing
-            ):
-                pass
-        self._cache.keep(blueprint)
-        return blueprint
-
-    def unpack(self, layer: Layer, root: str, advance: Any = lambda _: None) -> None:
-        from snapshot.store.backend import MissingBlobError
-        from snapshot.trees import read_tree
-        from snapshot.unpack import Unpacker, read_layer
-
-        _, manifest, _ = self._load()
-        if layer.diff_id not in manifest.content:
-            raise MissingBlobError(
-                f"the manifest has no blob for layer {layer.label}; copy or capture the snapshot again"
-            )
-        blob = manifest.content[layer.diff_id]
-        tree = read_tree(self._store, manifest, layer.tree, layer.label)
-        with self._store.open(blob) as source:
-            unpacker = Unpacker(root, f"layer {layer.label} (blob {blob.digest})", advance)
-            read_layer(source, layer, tree, blob.digest, unpacker.take)
-            source.finish()
-
-    def heal(self, diff_id: str, paths: list[str]) -> None:
-        layer = self._load()[2][diff_id]
-        self._cache.heal(diff_id, paths, lambda root: self.unpack(layer, root))
-
-    def host(self, python: str | None, candidates: Iterable[str | os.PathLike[str]]) -> str:
-        """The base directory of a host interpreter that fits."""
-        from snapshot.hosts import find_host
-        from snapshot.trees import read_record
-
-        snapshot, manifest, _ = self._load()
-        record = read_record(self._store, manifest)
-        probe = find_host(snapshot.interpreter, python, candidates, None if record is None else record.base)
-        return os.path.realpath(probe.base)
-
-    def _check_space(self, missing: list[Layer]) -> None:
-        """A declared size that does not fit is refused before it fills the disk."""
-        os.makedirs(self._cache.directory, exist_ok=True)
-        status = os.statvfs(self._cache.directory)
-        needed, free = sum(layer.size for layer in missing), status.f_bavail * status.f_frsize
-        if needed > free:
-            raise DestinationError(
-                f"{self._cache.directory} has {free / 1e6:,.0f} MB free and unpacking needs {needed / 1e6:,.0f} MB; "
-                "make room or move the store"
-            )
+    @property
+    def unpacked_all(self) -> bool:
+        """Whether every layer was unpacked, and so verified, for this restore."""
+        return self._made is not None and self._made.unpacked_all
 
 
 class _Builder:
@@ -220,7 +163,7 @@ class _Builder:
         tree: str,
         rendering: Rendering,
         cache: LayerCache,
-        supply: _Supply,
+        supply: _Supplies,
         placer: Placer,
     ) -> None:
         self._blueprint = blueprint
@@ -254,7 +197,7 @@ class _Builder:
         damaged = self._placer.place(rows, source, target, full=full)
         if damaged:
             # Changed through a link of an earlier restore, or removed: fresh files take the place of these.
-            self._supply.heal(diff_id, [row[0] for row in damaged])
+            self._supply.get().heal(diff_id, [row[0] for row in damaged])
             again = self._placer.place(damaged, source, target, full=True)
             if again:
                 raise SnapshotError(f"{source} changes while it is used: {again[0][0]!r}; restore again")
@@ -262,7 +205,7 @@ class _Builder:
     def _template(self, template: Template) -> bytes:
         location = os.path.join(encode(self._cache.layer(template.diff_id)), encode(template.inner))
         if digest_of_file(location) != template.sha256:
-            self._supply.heal(template.diff_id, [template.inner])
+            self._supply.get().heal(template.diff_id, [template.inner])
         with open(location, "rb") as file:
             return file.read()
 

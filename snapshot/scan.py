@@ -60,7 +60,7 @@ def walk(root: str, start: str = "", *, prune: Callable[[str], bool] | None = No
         except PermissionError:
             refused.append(os.path.join(root, directory))
             continue
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):  # removed since it was seen, or replaced
             continue
         lead = directory + "/" if directory else ""
         with listing:
@@ -69,6 +69,9 @@ def walk(root: str, start: str = "", *, prune: Callable[[str], bool] | None = No
                 try:
                     status = item.stat(follow_symlinks=False)
                 except FileNotFoundError:  # removed since it was listed: as if it had never been there
+                    continue
+                except PermissionError:  # a directory that can be listed and not entered
+                    refused.append(os.path.join(root, path))
                     continue
                 if stat.S_ISDIR(status.st_mode):
                     if prune is not None and prune(path):
@@ -90,9 +93,13 @@ def refuse_unreadable(paths: Iterable[str]) -> None:
 def look(root: str, paths: Iterable[str]) -> dict[str, Found]:
     """`lstat` single paths relative to `root`; those that are not there are left out."""
     found = {}
+    refused = []
     for path in paths:
         try:
             found[path] = Found(path, os.lstat(os.path.join(encode(root), encode(path))))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             continue
+        except PermissionError:
+            refused.append(os.path.join(root, path))
+    refuse_unreadable(refused)
     return found

@@ -8,7 +8,6 @@ from __future__ import annotations
 import errno
 import os
 import re
-import shutil
 import stat
 import time
 from contextlib import contextmanager, suppress
@@ -76,6 +75,7 @@ def _sweep_one(path: str) -> bool:
 
 def remove_tree(path: str) -> None:
     """Remove a directory tree, read-only directories too. What is not there is no error."""
+    import shutil
 
     def again(name: str, problem: BaseException) -> None:
         if isinstance(problem, FileNotFoundError):

@@ -11,8 +11,12 @@ SECRET_FILES = frozenset(
 )
 _CONFIGURATION = frozenset({"direct_url.json", "pip.conf", "pip.ini", "uv.toml", ".condarc", "condarc"})
 
-# The user part of a URL, unless it only names an environment variable (PEP 610 allows ${NAME}) or is git's own user.
-_USER = re.compile(rb"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*://)(?P<user>[^/\s\"'@]+)@")
+# The user part of a URL, up to the last @ before the path: a password may hold one, and quotes that do not end the text. It
+# stays when it only names an environment variable (PEP 610 allows ${NAME}) or is git's own user. JSON may write / as \/.
+_USER = re.compile(
+    rb"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]{0,30}:(?:\\?/){2})"
+    rb"(?P<user>(?:[^/\\\s\"']|\\[^/\s]|[\"'](?![\s,:;)\]}]))+)@"
+)
 _VARIABLE = re.compile(rb"(?:\$\{[A-Z0-9_]+\}(?::\$\{[A-Z0-9_]+\})?|git|\*+)\Z")
 MASK = b"****"
 

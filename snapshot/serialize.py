@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from hashlib import sha256
 from typing import Any
 
@@ -21,6 +22,12 @@ from snapshot.model import (
     Snapshot,
     Tree,
 )
+
+#: Sizes and counts beyond this are refused: no file system has them, and adding them up must not overflow a float.
+LARGEST = 2**64 - 1
+
+_HEXADECIMAL = re.compile(r"[0-9a-f]{64}\Z")
+_TAG = re.compile(r"[A-Za-z0-9_.-]*\Z")
 
 
 class FormatError(SnapshotError, ValueError):
@@ -44,7 +51,7 @@ def parse(data: bytes, what: str) -> Any:
     """Read JSON; `what` names the source in the error."""
     try:
         return json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise FormatError(f"{what} is not JSON: {error}") from error
 
 
@@ -73,7 +80,7 @@ class Reader:
 
     def count(self, key: str) -> int:
         number = int(self.get(key, int))
-        if number < 0:
+        if not 0 <= number <= LARGEST:
             raise FormatError(f"{self.path}.{key}: want a count, found {number}")
         return number
 
@@ -106,7 +113,19 @@ def check_path(path: str, where: str, *, empty: bool = False) -> str:
         return path
     if "\0" in path or not all(name not in ("", ".", "..") for name in path.split("/")):
         raise FormatError(f"{where}: unsafe path {path!r} (absolute, empty or with '.' or '..')")
-    return path
+    return check_name_bytes(path, where)
+
+
+def check_name_bytes(text: str, where: str) -> str:
+    """Refuse text that is not how PEP 383 writes some bytes: two texts must not name the same file."""
+    if not text.isascii():
+        try:
+            same = text.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape") == text
+        except UnicodeEncodeError:
+            same = False
+        if not same:
+            raise FormatError(f"{where}: {text!a} is not the one way to write a file's name (PEP 383)")
+    return text
 
 
 def encode_tree(tree: Tree) -> bytes:
@@ -145,10 +164,7 @@ def decode_tree(data: bytes, what: str = "tree") -> Tree:
     last = b""
     for number, row in enumerate(reader.items("entries")):
         where = f"{what}.entries[{number}]"
-        try:
-            entry = _entry(row)
-        except (TypeError, ValueError, IndexError, KeyError) as error:
-            raise FormatError(f"{where}: {error}") from error
+        entry = _entry(row, where)
         key = check_path(entry.path, where).encode("utf-8", "surrogateescape")
         if key <= last:
             raise FormatError(f"{where}: {entry.path!r} is out of order or there twice")
@@ -157,25 +173,57 @@ def decode_tree(data: bytes, what: str = "tree") -> Tree:
     return tuple(entries)
 
 
-def _entry(row: Any) -> Entry:
-    kind = row[1]
+def _entry(row: Any, where: str) -> Entry:
+    if not isinstance(row, list) or len(row) < 2 or not isinstance(row[1], str) or row[1] not in _WIDTH:
+        raise FormatError(f"{where}: want a list [path, 'f', 'l' or 'd', ...]")
+    path, kind = row[:2]
     width = _WIDTH[kind]
-    extra = row[width] if len(row) > width else {}
-    if len(row) > width + 1:
-        raise ValueError("too many fields")
+    if not width <= len(row) <= width + 1:
+        raise FormatError(f"{where}: {len(row)} fields for an entry of type {kind!r}")
     mode = 0 if kind == "l" else row[2]
-    if mode not in _MODES[kind]:
-        raise ValueError(f"mode {mode!r} of a {kind!r} entry")
+    if type(mode) is not int or mode not in _MODES[kind]:
+        raise FormatError(f"{where}: mode {mode!r} for an entry of type {kind!r}")
     size, digest = (row[3], row[4]) if kind == "f" else (0, "")
-    if kind == "f" and (not isinstance(size, int) or size < 0 or len(digest) != 64):
-        raise ValueError("size or digest of a file")
+    if type(size) is not int or not 0 <= size <= LARGEST:
+        raise FormatError(f"{where}: want a size, found {size!r}")
+    if kind == "f" and not (isinstance(digest, str) and _HEXADECIMAL.match(digest)):
+        raise FormatError(f"{where}: want a sha256 in hexadecimal, found {digest!r}")
     target = row[2] if kind == "l" else ""
-    if not isinstance(row[0], str) or not isinstance(target, str) or (kind == "l" and "\0" in target):
-        raise TypeError("path and target are text")
-    at = tuple((int(offset), str(token)) for offset, token in extra.get("at", ()))
+    if not isinstance(path, str) or not isinstance(target, str) or "\0" in target:
+        raise FormatError(f"{where}: path and target are text without NUL")
+    check_name_bytes(target, where)
+    if len(row) == width:
+        return Entry(path, kind, mode, size, digest, target)
+    extra = Reader(row[width], where)
+    room = {"f": size, "l": len(target), "d": -1}[kind]
     return Entry(
-        row[0], kind, mode, size, digest, target, at, extra.get("rule"), extra.get("as"), bool(extra.get("outside"))
+        path,
+        kind,
+        mode,
+        size,
+        digest,
+        target,
+        _substitutions(extra, room),
+        extra.text("rule") if "rule" in extra.value else None,
+        extra.text("as") if "as" in extra.value else None,
+        extra.flag("outside") if "outside" in extra.value else False,
     )
+
+
+def _substitutions(extra: Reader, room: int) -> tuple[tuple[int, str], ...]:
+    """`at`: offsets into something of `room` bytes, in ascending order."""
+    if "at" not in extra.value:
+        return ()
+    last, at = 0, []
+    for number, pair in enumerate(extra.items("at")):
+        where = f"{extra.path}.at[{number}]"
+        if not isinstance(pair, list) or len(pair) != 2 or type(pair[0]) is not int or not isinstance(pair[1], str):
+            raise FormatError(f"{where}: want [offset, token]")
+        if not last <= pair[0] <= room:
+            raise FormatError(f"{where}: offset {pair[0]} is out of order, or past the end at {room}")
+        last = pair[0]
+        at.append((pair[0], pair[1]))
+    return tuple(at)
 
 
 def encode_snapshot(snapshot: Snapshot) -> bytes:
@@ -216,6 +264,8 @@ def decode_snapshot(data: bytes, what: str = "config") -> Snapshot:
         digest=found.digest("digest"),
     )
     check_path(interpreter.executable, f"{found.path}.executable")
+    if not _TAG.match(interpreter.cache_tag):  # it becomes part of file names
+        raise FormatError(f"{found.path}.cache_tag: {interpreter.cache_tag!r} is no cache tag")
     place = reader.inner("environment")
     sources = place.inner("sources")
     environment = Environment(
@@ -229,6 +279,8 @@ def decode_snapshot(data: bytes, what: str = "config") -> Snapshot:
     )
     if environment.kind not in ("venv", "base"):
         raise FormatError(f"{place.path}.kind: {environment.kind!r} is neither venv nor base")
+    if environment.bytecode not in ("none", "kept", "compiled"):
+        raise FormatError(f"{place.path}.bytecode: {environment.bytecode!r} is neither none, kept nor compiled")
     layers = tuple(
         decode_layer(Reader(row, f"{what}.layers[{number}]")) for number, row in enumerate(reader.items("layers"))
     )

@@ -29,6 +29,7 @@ _TESTS = frozenset(
     }
 )
 _LIBRARY = re.compile(r"lib[^/]*\.so(?:\.[0-9.]+)?\Z")
+_COMPANION = re.compile(r"bin/(?:idle|pydoc|2to3|pyvenv)[-0-9.]*\Z|share/man/man1/python[0-9.]*\Z")
 _TCL = re.compile(r"(?:tcl|tk|itcl|thread|tdbc)[0-9.a-z]*\Z")
 
 
@@ -86,7 +87,7 @@ class Standard:
         if posixpath.basename(directory) == "pkgconfig" and posixpath.dirname(directory) in self.libdirs:
             return name.startswith("python") and name.endswith(".pc")
         if not self.shared:
-            return any(_TCL.match(part) for part in self._below_libdir(path))
+            return any(_TCL.match(part) for part in self._below_libdir(path)) or bool(_COMPANION.match(path))
         return False
 
     def _below_libdir(self, path: str) -> list[str]:

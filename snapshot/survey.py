@@ -7,14 +7,14 @@ import posixpath
 from typing import TYPE_CHECKING
 
 from snapshot import bytecode
-from snapshot.editable import find_sources, walk_source
+from snapshot.editable import find_sources, unique, walk_source
 from snapshot.interpreter import NoEnvironmentError, Probing, find_python
 from snapshot.model import HOME, PYTHON_MOUNT, SOURCE_MOUNT, Finding, Kind
 from snapshot.ownership import assign, read_distributions
 from snapshot.parity import rule_for_path
-from snapshot.plan import Item, Plan, Survey
-from snapshot.relocate import Place, Places, distinctive
-from snapshot.scan import walk
+from snapshot.plan import Item, Plan, Survey, located
+from snapshot.relocate import Place, Places, is_distinctive
+from snapshot.scan import encode, look, walk
 from snapshot.secrets import is_secret_file
 from snapshot.standard import Standard
 
@@ -52,7 +52,12 @@ def survey(
     sites = _relative(probe.site, root)
     sources = builder.root(root, "", found, sites, base, standard if kind == "base" else None)
     if kind == "venv":
-        builder.base(base, standard, stored=interpreter, sites=_relative(probe.base_site, base) if system else ())
+        more = builder.base(
+            base, standard, stored=interpreter, sites=_relative(probe.base_site, base) if system else ()
+        )
+        for name, directory in more.items():
+            if directory not in sources.values():
+                sources[unique(name, sources)] = directory
     for name, directory in sorted(sources.items()):
         builder.source(name, directory)
     builder.bytecode()
@@ -101,8 +106,8 @@ def _spellings(probe: Probe, base: str) -> tuple[str, ...]:
 
     An interpreter that was moved after it was built has the old one in its libraries and build settings.
     """
-    built = [probe.built] if distinctive(probe.built) and not os.path.isdir(os.path.join(probe.built, "bin")) else []
-    return tuple(dict.fromkeys((probe.base, *built, base)))
+    others = [probe.base, *([probe.built] if is_distinctive(probe.built) else [])]
+    return (*(path for path in dict.fromkeys(others) if path != base), base)
 
 
 def _sees_base(root: str) -> bool:
@@ -129,7 +134,7 @@ class _Builder:
         self.findings: list[Finding] = []
         self._probe = probe
         self._keep_bytecode = keep_bytecode
-        self._compiled: list[tuple[dict[str, tuple[Plan, Item]], list[Found]]] = []
+        self._compiled: list[tuple[str, dict[str, tuple[Plan, Item]], list[Found]]] = []
 
     def root(
         self,
@@ -141,6 +146,7 @@ class _Builder:
         standard: Standard | None,
     ) -> dict[str, str]:
         """Plans for a prefix: its distributions, what generated it, the rest; returns the source trees it imports from."""
+        before = len(self.findings)
         found = self._without_debris(found, sites)
         distributions, findings = read_distributions(root, sites, found)
         ownership = assign(distributions, found)
@@ -159,7 +165,7 @@ class _Builder:
         pycs: list[Found] = []
         by_path: dict[str, tuple[Plan, Item]] = {}
         occupied = _parents(found)
-        for path in sorted(found, key=lambda path: path.encode("utf-8", "surrogateescape")):
+        for path in sorted(found, key=encode):
             item = found[path]
             if bytecode.is_bytecode(path):
                 pycs.append(item)
@@ -180,44 +186,49 @@ class _Builder:
         self._collisions(by_path)
         self.shared.update(((root, path), by_path[path]) for path in ownership.shared if path in by_path)
         self.plans += [*plans, *rest.values()]
-        self._compiled.append((by_path, [item for item in pycs if not _below(item.path, skipped)]))
+        self._compiled.append((mount, by_path, [item for item in pycs if not _below(item.path, skipped)]))
+        self.findings[before:] = located(mount, self.findings[before:])
         return sources
 
-    def base(self, base: str, standard: Standard, *, stored: bool, sites: tuple[str, ...]) -> None:
-        """The plan for the interpreter of a venv and, when the venv sees them, for the base's own packages."""
+    def base(self, base: str, standard: Standard, *, stored: bool, sites: tuple[str, ...]) -> dict[str, str]:
+        """The plan for the interpreter of a venv and, when the venv sees them, for the base's own packages.
+
+        Returns the source trees that those import from.
+        """
         found = standard.find(base)
-        plan = Plan(Kind.INTERPRETER, Kind.INTERPRETER.value, None, PYTHON_MOUNT, base, stored=stored)
-        by_path: dict[str, tuple[Plan, Item]] = {}
-        occupied = _parents(found)
-        for path in sorted(found, key=lambda path: path.encode("utf-8", "surrogateescape")):
-            if not bytecode.is_bytecode(path):
-                self._add(plan, found[path], None, occupied, by_path)
-        self.plans.append(plan)
-        if stored:
-            pycs = [item for path, item in found.items() if bytecode.is_bytecode(path)]
-            self._compiled.append((by_path, pycs))
+        self._whole(Plan(Kind.INTERPRETER, Kind.INTERPRETER.value, None, PYTHON_MOUNT, base, stored=stored), found)
         seen: dict[str, Found] = {}
         for site in sites:
             seen.update(walk(base, site))
         if seen:
-            self.root(base, PYTHON_MOUNT, seen, sites, base, None)
+            # Scripts, headers and data of the base's packages lie elsewhere in it.
+            rows = {path for item in read_distributions(base, sites, seen)[0] for path in item.rows}
+            seen.update(look(base, rows - seen.keys() - found.keys()))
+            return self.root(base, PYTHON_MOUNT, seen, sites, base, None)
+        return {}
 
     def source(self, name: str, directory: str) -> None:
         real = os.path.realpath(directory)
         found, skipped = walk_source(real)
-        mount = f"{SOURCE_MOUNT}/{name}"
-        plan = Plan(Kind.SOURCE, name, None, mount, real)
-        by_path: dict[str, tuple[Plan, Item]] = {}
-        occupied = _parents(found)
-        for path in sorted(found, key=lambda path: path.encode("utf-8", "surrogateescape")):
-            if not bytecode.is_bytecode(path):
-                self._add(plan, found[path], None, occupied, by_path)
         if skipped:
             self.findings.append(
                 Finding("left-out", directory, f"not captured with the source: {', '.join(sorted(skipped)[:5])}")
             )
+        self._whole(Plan(Kind.SOURCE, name, None, f"{SOURCE_MOUNT}/{name}", real), found)
+
+    def _whole(self, plan: Plan, found: Mapping[str, Found]) -> None:
+        """A plan that has all of `found`, its bytecode apart."""
+        before = len(self.findings)
+        by_path: dict[str, tuple[Plan, Item]] = {}
+        occupied = _parents(found)
+        for path in sorted(found, key=encode):
+            if not bytecode.is_bytecode(path):
+                self._add(plan, found[path], None, occupied, by_path)
         self.plans.append(plan)
-        self._compiled.append((by_path, [item for path, item in found.items() if bytecode.is_bytecode(path)]))
+        if plan.stored:
+            pycs = [item for path, item in found.items() if bytecode.is_bytecode(path)]
+            self._compiled.append((plan.mount, by_path, pycs))
+        self.findings[before:] = located(plan.mount, self.findings[before:])
 
     def _without_debris(self, found: Mapping[str, Found], sites: tuple[str, ...]) -> Mapping[str, Found]:
         """What an interrupted install left (pip renames `package` to `~ackage` before it removes it) is named, not captured."""
@@ -260,13 +271,14 @@ class _Builder:
         if not self._keep_bytecode:
             return
         made: dict[int, Plan] = {}
-        for by_path, pycs in self._compiled:
-            for found in sorted(pycs, key=lambda item: item.path.encode("utf-8", "surrogateescape")):
+        for mount, by_path, pycs in self._compiled:
+            for found in sorted(pycs, key=lambda item: encode(item.path)):
                 source = bytecode.source_of(found.path, self._probe.cache_tag)
-                owner = by_path.get(source) if source is not None else None
-                if owner is None or not found.is_file:
+                owner = _source(by_path, source) if source is not None and found.is_file else None
+                if owner is None:
                     why = "another interpreter's" if source is None else "its source is not there"
-                    self.findings.append(Finding("stale-bytecode", found.path, f"{why}; left out"))
+                    finding = Finding("stale-bytecode", found.path, f"{why}; left out")
+                    self.findings += located(mount, [finding])
                     continue
                 plan, item = owner
                 if not plan.stored:
@@ -306,6 +318,16 @@ class _Builder:
 def bytecode_plan(plan: Plan) -> Plan:
     """An empty plan for the bytecode of another plan's sources."""
     return Plan(Kind.BYTECODE, plan.name, plan.version, plan.mount, plan.root, sources=plan)
+
+
+def _source(by_path: Mapping[str, tuple[Plan, Item]], path: str) -> tuple[Plan, Item] | None:
+    """The plan of a source and the file that is read for it: Python takes its time and size from where a link leads."""
+    plan, item = by_path.get(path, (None, None))
+    if plan is None or item is None or item.found.is_file:
+        return None if plan is None or item is None else (plan, item)
+    real = os.path.relpath(os.path.realpath(os.fsdecode(plan.location(item))), plan.root)
+    target = by_path.get(real)
+    return None if target is None or not target[1].found.is_file else (plan, target[1])
 
 
 def _parents(found: Mapping[str, Found]) -> frozenset[str]:

@@ -123,9 +123,11 @@ class Unpacker:
         self._advance(entry.size)
 
     def _directory(self, path: str) -> None:
-        if path in self._made:
-            return
-        self._directory(posixpath.dirname(path))
-        # A file or link of this name would make this fail: nothing is written through anything.
-        os.mkdir(os.path.join(self._root, encode(path)), 0o755)
-        self._made.add(path)
+        missing = []
+        while path not in self._made:
+            missing.append(path)
+            path = posixpath.dirname(path)
+        for directory in reversed(missing):
+            # A file or link of this name would make this fail: nothing is written through anything.
+            os.mkdir(os.path.join(self._root, encode(directory)), 0o755)
+            self._made.add(directory)

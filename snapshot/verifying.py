@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING
 
 from snapshot import bytecode
 from snapshot.blueprint import blueprint_of
-from snapshot.capturing import cores, counter
 from snapshot.errors import SnapshotError
 from snapshot.model import RECEIPT, Digest
 from snapshot.parity import parity_of, parity_root
 from snapshot.place import digest_of_file
+from snapshot.progress import cores, counter
 from snapshot.rendering import Rendering
 from snapshot.scan import decode, encode, walk
 from snapshot.serialize import Reader, parse

@@ -1,0 +1,97 @@
+"""Bring a snapshot's layers from the store into the node's cache: the cold half of a restore.
+
+`restoring` imports this only when something is missing: a warm restore is over in the time that the import takes.
+"""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+from snapshot.blueprint import blueprint_of
+from snapshot.errors import SnapshotError
+from snapshot.progress import cores, counter
+from snapshot.store.backend import MissingBlobError
+from snapshot.trees import StoredTrees, read_record, read_tree
+from snapshot.unpack import Unpacker, read_layer
+
+if TYPE_CHECKING:
+    from snapshot.blueprint import Blueprint
+    from snapshot.cache import LayerCache
+    from snapshot.model import Layer, Snapshot
+    from snapshot.progress import Progress
+    from snapshot.store.manifest import Manifest, Reference
+    from snapshot.store.store import Store
+
+
+class NoSpaceError(SnapshotError, OSError):
+    """What is to be unpacked does not fit."""
+
+
+class Supply:
+    """Brings layers of one snapshot from the store into the cache."""
+
+    def __init__(self, store: Store, reference: Reference, cache: LayerCache, progress: Progress | None) -> None:
+        self._store = store
+        self._reference = reference
+        self._cache = cache
+        self._progress = progress
+        self._loaded: tuple[Snapshot, Manifest, dict[str, Layer]] | None = None
+        self.unpacked_all = False
+
+    def _load(self) -> tuple[Snapshot, Manifest, dict[str, Layer]]:
+        if self._loaded is None:
+            manifest = self._store.manifest(self._reference)
+            snapshot = self._store.snapshot(self._reference)
+            self._loaded = snapshot, manifest, {layer.diff_id: layer for layer in snapshot.layers}
+        return self._loaded
+
+    def provide(self) -> Blueprint:
+        """Unpack what the cache lacks, and keep the blueprint."""
+        snapshot, manifest, layers = self._load()
+        trees = StoredTrees(self._store, manifest, snapshot)
+        record = read_record(self._store, manifest)
+        blueprint = blueprint_of(self._reference.snapshot, snapshot, trees, None if record is None else record.base)
+        needed = blueprint.layers()
+        missing = [layers[diff_id] for diff_id in sorted(needed) if not self._cache.has(diff_id)]
+        self.unpacked_all = len(missing) == len(needed)
+        missing.sort(key=lambda layer: -layer.size)
+        self._check_space(missing)
+        advance = counter("restore", self._progress, sum(layer.size for layer in missing))
+        os.makedirs(self._cache.directory, exist_ok=True)
+        with ThreadPoolExecutor(cores()) as pool:
+            for _ in pool.map(
+                lambda layer: self._cache.add(layer.diff_id, lambda root: self.unpack(layer, root, advance)), missing
+            ):
+                pass
+        self._cache.keep(blueprint)
+        return blueprint
+
+    def unpack(self, layer: Layer, root: str, advance: Any = lambda _: None) -> None:
+        _, manifest, _ = self._load()
+        if layer.diff_id not in manifest.content:
+            raise MissingBlobError(
+                f"the manifest has no blob for layer {layer.label}; copy or capture the snapshot again"
+            )
+        blob = manifest.content[layer.diff_id]
+        tree = read_tree(self._store, manifest, layer.tree, layer.label)
+        with self._store.open(blob) as source:
+            unpacker = Unpacker(root, f"layer {layer.label} (blob {blob.digest})", advance)
+            read_layer(source, layer, tree, blob.digest, unpacker.take)
+            source.finish()
+
+    def heal(self, diff_id: str, paths: list[str]) -> None:
+        layer = self._load()[2][diff_id]
+        self._cache.heal(diff_id, paths, lambda root: self.unpack(layer, root))
+
+    def _check_space(self, missing: list[Layer]) -> None:
+        """A declared size that does not fit is refused before it fills the disk."""
+        os.makedirs(self._cache.directory, exist_ok=True)
+        status = os.statvfs(self._cache.directory)
+        needed, free = sum(layer.size for layer in missing), status.f_bavail * status.f_frsize
+        if needed > free:
+            raise NoSpaceError(
+                f"{self._cache.directory} has {free / 1e6:,.0f} MB free and unpacking needs {needed / 1e6:,.0f} MB; "
+                "make room or move the store"
+            )
