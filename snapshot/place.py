@@ -7,15 +7,20 @@ import fcntl
 import os
 import stat
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from snapshot.errors import SnapshotError
 from snapshot.scan import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
+
+    from snapshot.blueprint import Files
 
 Link = Literal["auto", "reflink", "hardlink", "copy"]
+
+#: In the order in which `auto` settles for them.
+METHODS = ("reflink", "hardlink", "copy")
 
 #: FICLONE (linux/fs.h): share a file's extents, where the file system can (btrfs, xfs, bcachefs, overlay on these).
 _FICLONE = 0x40049409
@@ -40,37 +45,37 @@ class Placer:
         self.linked = 0
         self.written = 0
 
-    def place(self, rows: Iterable[list[Any]], source: str, target: str, *, full: bool) -> list[list[Any]]:
-        """Put each row (`blueprint.Blueprint.files`) from `source` into `target`, whose directories are there.
+    def place(self, files: Files, source: str, target: str, digests: Mapping[str, str] | None = None) -> list[str]:
+        """Put `files` from `source` into `target`, whose directories are there.
 
-        Returns the rows whose file in `source` is not what it was: these were not placed. `full`: read each file to know.
+        Returns the paths of those that are not in `source` what they were: they were not placed. With `digests` (sha256 by
+        path) each file is read to know.
         """
         source_root, target_root = encode(source) + b"/", encode(target) + b"/"
         regular = stat.S_IFREG
         lstat, put = os.lstat, self._put
         damaged = []
         linked = 0
-        for row in rows:
-            path, mode, size, time, digest = row
+        for path, mode, size, time in zip(files.paths, files.modes, files.sizes, files.times, strict=True):
             name = path.encode("utf-8", "surrogateescape")
             origin = source_root + name
             try:
                 status = lstat(origin)
             except OSError:
-                damaged.append(row)
+                damaged.append(path)
                 continue
             if (
                 status.st_mtime_ns != time
                 or status.st_size != size
                 or status.st_mode != regular | mode
-                or (full and digest_of_file(origin) != digest)
+                or (digests is not None and digest_of_file(origin) != digests[path])
             ):
-                damaged.append(row)
+                damaged.append(path)
             elif size:
                 linked += put(origin, target_root + name, mode, time)
             else:
                 # Every empty file has the same content: linked, their inode would run into the limit on links.
-                _write_empty(target_root + name, mode, time)
+                write_file(target_root + name, b"", mode, time)
                 self.written += 1
         self.linked += linked
         return damaged
@@ -130,10 +135,6 @@ def write_file(path: bytes, data: bytes, mode: int, time: int) -> None:
         os.utime(fd, ns=(time, time))
     finally:
         os.close(fd)
-
-
-def _write_empty(path: bytes, mode: int, time: int) -> None:
-    write_file(path, b"", mode, time)
 
 
 def _reflink(source: bytes, target: bytes, mode: int, time: int) -> None:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import json
 import os
 import posixpath
+import stat
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from snapshot.blueprint import file_time
 from snapshot.cache import LayerCache
 from snapshot.errors import SnapshotError
+from snapshot.forked import alone, both
 from snapshot.model import FIXED_MTIME, RECEIPT, Digest
-from snapshot.place import Link, Placer, digest_of_file, write_file
+from snapshot.place import METHODS, Link, Placer, digest_of_file, write_file
+from snapshot.progress import cores
 from snapshot.rendering import Rendering
 from snapshot.scan import encode
 from snapshot.scratch import scratch
@@ -22,13 +25,16 @@ from snapshot.scratch import scratch
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from snapshot.blueprint import Blueprint, Template
+    from snapshot.blueprint import Blueprint, Files, Template
     from snapshot.progress import Progress
     from snapshot.store.manifest import Reference
     from snapshot.store.store import Store
     from snapshot.supply import Supply
 
 _FIXED_NS = FIXED_MTIME * 1_000_000_000
+
+#: A child process costs some milliseconds: the time of this many links.
+_WORTH_A_FORK = 3000
 
 
 class DestinationError(SnapshotError, OSError):
@@ -174,11 +180,8 @@ class _Builder:
         self._placer = placer
 
     def build(self, *, full: bool) -> None:
-        os.chmod(self._tree, 0o755)
-        for directory in self._blueprint.directories:
-            os.mkdir(os.path.join(self._tree, encode(directory)), 0o755)
-        for diff_id, mount, rows in self._blueprint.files:
-            self._layer(diff_id, mount, rows, full=full)
+        self._directories()
+        self._files(full=full)
         for template, data in self._rendering.files(self._template):
             write_file(os.path.join(self._tree, encode(template.path)), data, template.mode, _FIXED_NS)
             self._placer.written += 1
@@ -191,16 +194,64 @@ class _Builder:
         for directory in self._blueprint.read_only:
             os.chmod(os.path.join(self._tree, encode(directory)), 0o555)
 
-    def _layer(self, diff_id: str, mount: str, rows: list[list[Any]], *, full: bool) -> None:
-        source = self._cache.layer(diff_id)
-        target = os.path.join(os.fsdecode(self._tree), mount).rstrip("/")
-        damaged = self._placer.place(rows, source, target, full=full)
-        if damaged:
-            # Changed through a link of an earlier restore, or removed: fresh files take the place of these.
-            self._supply.get().heal(diff_id, [row[0] for row in damaged])
-            again = self._placer.place(damaged, source, target, full=True)
-            if again:
-                raise SnapshotError(f"{source} changes while it is used: {again[0][0]!r}; restore again")
+    def _directories(self) -> None:
+        os.chmod(self._tree, 0o755)
+        made = [os.path.join(self._tree, encode(directory)) for directory in self._blueprint.directories]
+        for path in made:
+            os.mkdir(path, 0o755)
+        if made and stat.S_IMODE(os.lstat(made[0]).st_mode) != 0o755:  # a umask that hides things from others
+            for path in made:
+                os.chmod(path, 0o755)
+
+    def _files(self, *, full: bool) -> None:
+        """Place all layers; with two processes when there are enough files for it."""
+        layers = self._blueprint.files
+        count = sum(len(files.paths) for files in layers)
+        if full:
+            self._supply.get()  # what it imports and reads is needed on both sides
+        if count < _WORTH_A_FORK or cores() < 2 or not alone():
+            damaged = [self._place(files, full=full) for files in layers]
+        else:
+            damaged = self._forked(layers, count, full=full)
+        for files, paths in zip(layers, damaged, strict=True):
+            if paths:
+                self._heal(files.only(set(paths)))
+
+    def _forked(self, layers: list[Files], count: int, *, full: bool) -> list[list[str]]:
+        """The child takes the first layers, up to half of the files."""
+        taken = split = 0
+        while taken < count // 2:
+            taken += len(layers[split].paths)
+            split += 1
+
+        def there() -> tuple[list[list[str]], int, int, str]:
+            damaged = [self._place(files, full=full) for files in layers[:split]]
+            return damaged, self._placer.linked, self._placer.written, self._placer.method
+
+        def here() -> list[list[str]]:
+            return [self._place(files, full=full) for files in layers[split:]]
+
+        mine, (theirs, linked, written, method) = both(here, there)
+        self._placer.linked += linked
+        self._placer.written += written
+        if METHODS.index(method) > METHODS.index(self._placer.method):
+            self._placer.method = method
+        return [*theirs, *mine]
+
+    def _place(self, files: Files, *, full: bool) -> list[str]:
+        digests = self._supply.get().digests(files.diff_id) if full else None
+        return self._placer.place(files, self._cache.layer(files.diff_id), self._target(files), digests)
+
+    def _target(self, files: Files) -> str:
+        return os.path.join(os.fsdecode(self._tree), files.mount).rstrip("/")
+
+    def _heal(self, files: Files) -> None:
+        """Files that were changed through a link of an earlier restore, or removed: fresh ones take their place."""
+        self._supply.get().heal(files.diff_id, files.paths)
+        again = self._place(files, full=True)
+        if again:
+            source = self._cache.layer(files.diff_id)
+            raise SnapshotError(f"{source} changes while it is used: {again[0]!r}; restore again")
 
     def _template(self, template: Template) -> bytes:
         location = os.path.join(encode(self._cache.layer(template.diff_id)), encode(template.inner))

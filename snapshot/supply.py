@@ -81,6 +81,12 @@ class Supply:
             read_layer(source, layer, tree, blob.digest, unpacker.take)
             source.finish()
 
+    def digests(self, diff_id: str) -> dict[str, str]:
+        """sha256 (hexadecimal) by path of a layer's files."""
+        _, manifest, layers = self._load()
+        layer = layers[diff_id]
+        return {entry.path: entry.sha256 for entry in read_tree(self._store, manifest, layer.tree, layer.label)}
+
     def heal(self, diff_id: str, paths: list[str]) -> None:
         layer = self._load()[2][diff_id]
         self._cache.heal(diff_id, paths, lambda root: self.unpack(layer, root))

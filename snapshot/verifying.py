@@ -189,7 +189,10 @@ class _Directory:
         if self._destination != self._root:
             self._problem("moved", "", f"it was restored to {self._destination}: scripts and pyvenv.cfg point there")
         found = walk(self._root)
-        expected = self._files(blueprint, found)
+        digests: dict[tuple[str, str], str] = {
+            (layer.diff_id, entry.path): entry.sha256 for layer in snapshot.layers for entry in trees[layer.tree]
+        }
+        expected = self._files(blueprint, found, digests)
         expected |= self._templates(blueprint, found, snapshot.layers, manifest, trees)
         expected |= self._links(blueprint, found)
         self._directories(blueprint, found)
@@ -199,11 +202,13 @@ class _Directory:
     def _problem(self, kind: str, path: str, detail: str) -> None:
         self._problems.append(Problem(kind, path, detail))
 
-    def _files(self, blueprint: Blueprint, found: Mapping[str, Found]) -> set[str]:
+    def _files(
+        self, blueprint: Blueprint, found: Mapping[str, Found], digests: Mapping[tuple[str, str], str]
+    ) -> set[str]:
         rows = [
-            (posixpath.join(mount, row[0]), row[1], row[2], row[4])
-            for _, mount, part in blueprint.files
-            for row in part
+            (posixpath.join(files.mount, path), mode, size, digests[files.diff_id, path])
+            for files in blueprint.files
+            for path, mode, size in zip(files.paths, files.modes, files.sizes, strict=True)
         ]
         advance = counter("verify", self._progress, sum(row[2] for row in rows))
 

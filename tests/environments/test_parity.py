@@ -1,0 +1,136 @@
+"""Equal roots mean the same environment, wherever it lies and whatever installed it."""
+
+from __future__ import annotations
+
+import glob
+import os
+import sys
+
+import pytest
+
+import snapshot
+from snapshot.parity import counted
+
+pytestmark = pytest.mark.environments
+
+
+def rows(described):
+    """Everything that counts, by layer, so that a failure names the files."""
+    layers = {(str(layer.kind), layer.name, layer.version): layer for layer in described.snapshot.layers}
+    return {
+        (*key, row[0]): row[1:]
+        for key, layer in layers.items()
+        if key[0] != "bytecode"
+        for row in map(counted, described.trees[layer.tree])
+        if row is not None
+    }
+
+
+def diff_ids(reference, store):
+    layers = snapshot.load(reference, store).snapshot.layers
+    return {(layer.name, layer.version): layer.diff_id for layer in layers if layer.kind == "distribution"}
+
+
+@pytest.fixture(scope="module")
+def by_pip(lab, root, pins):
+    made = lab.venv(root / "parity" / "pip", "--without-pip")
+    lab.pip_install(made, "--no-deps", *pins)
+    return made
+
+
+@pytest.fixture(scope="module")
+def expected(by_pip):
+    return snapshot.describe(by_pip)
+
+
+@pytest.fixture
+def elsewhere(root, request):
+    return root / "parity" / "another-place" / request.node.name.replace("[", "-").strip("]")
+
+
+def assert_same(made, expected):
+    found = snapshot.describe(made)
+    assert rows(found) == rows(expected)
+    assert found.snapshot.parity_root == expected.snapshot.parity_root
+
+
+def test_uv(lab, pins, expected, elsewhere):
+    made = lab.uv_venv(elsewhere)
+    lab.uv_install(made, "--no-deps", *pins)
+    assert_same(made, expected)
+
+
+def test_uv_with_copies_and_bytecode(lab, pins, expected, elsewhere):
+    made = lab.uv_venv(elsewhere, "--prompt", "other")
+    lab.uv_install(made, "--no-deps", "--compile-bytecode", "--link-mode", "copy", *pins)
+    assert_same(made, expected)
+
+
+def test_virtualenv(lab, pins, expected, elsewhere):
+    made = lab.virtualenv(elsewhere, "--no-seed")
+    lab.pip_install(made, "--no-deps", "--no-compile", *pins)
+    assert_same(made, expected)
+
+
+def test_venv_with_copies(lab, pins, expected, elsewhere):
+    made = lab.venv(elsewhere, "--without-pip", "--copies")
+    lab.pip_install(made, "--no-deps", "--no-compile", *pins)
+    assert_same(made, expected)
+
+
+def test_a_venv_named_after_the_minor_version(lab, by_pip, pins, expected, elsewhere):
+    """The names in bin depend on how the interpreter was called: `python3 -m venv` makes other links than `python3.11`."""
+    name = "python3"
+    lab.run(os.path.join(lab.default().base, "bin", name), "-m", "venv", "--without-pip", elsewhere)
+    made = lab.Made(elsewhere, by_pip.base)
+    lab.pip_install(made, "--no-deps", "--no-compile", *pins)
+    assert_same(made, expected)
+
+
+def test_installer(lab, pins, expected, elsewhere, tmp_path):
+    """`installer` puts headers elsewhere than pip and uv (include/pythonX.Y instead of include/site/pythonX.Y)."""
+    home = os.path.dirname(os.path.dirname(pytest.importorskip("installer").__file__))
+    made = lab.venv(elsewhere, "--without-pip")
+    lab.run(sys.executable, "-m", "pip", "--python", made.python, "download", "-q", "--no-deps", "-d", tmp_path, *pins)
+    for wheel in glob.glob(f"{tmp_path}/*.whl"):
+        lab.run(made.python, "-m", "installer", wheel, env={**lab.clean(), "PYTHONPATH": home})
+    found, wanted = rows(snapshot.describe(made)), rows(expected)
+    moved = found.keys() ^ wanted.keys()
+    assert {key[1] for key in moved} == {"greenlet"}
+    assert all(key[3].startswith("include/") for key in moved)
+    assert {key: found[key] for key in found.keys() - moved} == {key: wanted[key] for key in wanted.keys() - moved}
+
+
+def test_capture_of_a_restore_adds_no_distribution_layer(lab, root, reference, captured, store):
+    back = lab.restored(store, "reference", root / "again", reference)
+    again = snapshot.capture(back, store, name="again")
+    assert again.parity_root == captured.parity_root
+    assert again.snapshot == captured.snapshot
+    assert diff_ids("again", store) == diff_ids("reference", store)
+    assert again.added_bytes < 100_000
+
+    # A second time round, from another place, with bytecode that imports have written meanwhile.
+    back.run("-c", "import flask, sklearn.ensemble")
+    third = lab.restored(store, "again", root / "third", reference)
+    assert snapshot.capture(third, store).snapshot == captured.snapshot
+
+
+@pytest.mark.parametrize("change", ["version", "edit", "added", "interpreter"])
+def test_what_is_different_counts(lab, by_pip, expected, root, change):
+    """The root must not be equal by being blind."""
+    made = lab.venv(
+        root / "parity" / f"changed-{change}",
+        "--without-pip",
+        python=lab.interpreter("3.12" if lab.default() is not lab.interpreter("3.12") else "3.13")
+        if change == "interpreter"
+        else None,
+    )
+    lab.pip_install(made, "--no-deps", "idna==3.6" if change == "version" else "idna==3.7")
+    before = lab.venv(root / "parity" / f"before-{change}", "--without-pip")
+    lab.pip_install(before, "--no-deps", "idna==3.7")
+    if change == "edit":
+        with open(os.path.join(made.site, "idna", "core.py"), "a") as file:
+            file.write("# edited\n")
+    elif change == "added":
+        made.write(os.path.join(made.site, "extra.pth"), "import os\n")
+    assert snapshot.describe(made).snapshot.parity_root != snapshot.describe(before).snapshot.parity_root
