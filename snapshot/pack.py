@@ -141,6 +141,9 @@ class _Packer:
             self._plain(self._link(item))
         elif self._plan.kind is Kind.BYTECODE:
             self._bytecode(item)
+        elif prepared is not None and prepared.link is not None:
+            self._plain(Entry(item.path, "l", target=prepared.link, at=((0, "base"),), rule="venv-link"))
+            self._context.advance(item.found.stat.st_size)
         elif prepared is not None and prepared.data is not None:
             self._check(item, prepared.raw)
             self._file(item, prepared.data, prepared)

@@ -40,7 +40,7 @@ class Placer:
     """Places files by one method. `auto` begins with reflinks and settles for what works; `method` says what it was."""
 
     def __init__(self, link: Link) -> None:
-        self._asked = link
+        self.asked = link
         self.method: str = "reflink" if link == "auto" else link
         self.linked = 0
         self.written = 0
@@ -103,10 +103,10 @@ class Placer:
             raise error
         if error.errno == errno.EMLINK:
             return  # this inode has all the links it can have: this file is copied, the next one linked
-        if self._asked != "auto":
+        if self.asked != "auto":
             raise LinkError(
                 error.errno,
-                f"cannot {self._asked} from the cache to {os.fsdecode(os.path.dirname(target))} ({error.strerror}); "
+                f"cannot {self.asked} from the cache to {os.fsdecode(os.path.dirname(target))} ({error.strerror}); "
                 "use --link auto or copy, or a store on the same file system",
             ) from error
         self.method = "hardlink" if self.method == "reflink" else "copy"

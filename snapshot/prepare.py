@@ -41,6 +41,7 @@ _LARGEST_TEXT = 8 << 20
 class Prepared:
     """What is stored for one file. `raw` is the sha256 of what lies on disk (empty where no RECORD has it); `data` the
     bytes to store, or `patches` for a file that is streamed. `rule` and `counts_as` as in `model.Entry`.
+    `link`: a link to this path of the base is stored instead.
     """
 
     raw: str
@@ -49,6 +50,7 @@ class Prepared:
     patches: tuple[Patch, ...] = ()
     rule: str | None = None
     counts_as: str | None = None
+    link: str | None = None
     rewritten: tuple[str, int] | None = None
 
 
@@ -109,6 +111,9 @@ class Preparer:
 
     def one(self, item: Item) -> Prepared | None:
         """None: the bytes are stored as they are."""
+        original = self._copied(item)
+        if original is not None:
+            return Prepared("", link="/" + original)
         with open(self._plan.location(item), "rb") as file:
             if file.read(4) == MAGIC:
                 return self._elf(item)
@@ -156,11 +161,10 @@ class Preparer:
         with open(location, "rb") as file:
             patches, problems = rpath_patches(file, item.path, self._plan.root, self._places)
         self.findings += [Finding("prefix-in-binary", item.path, problem) for problem in problems]
-        rule = "venv-link" if self._copied_from_base(item) else None
-        if not patches and rule is None:
+        if not patches:
             return None
         if item.recorded is None:  # no RECORD has a row to keep true
-            return Prepared("", patches=tuple(patches), rule=rule)
+            return Prepared("", patches=tuple(patches))
         raw, new, size = sha256(), sha256(), 0
         for chunk in patched_chunks(location):
             raw.update(chunk)
@@ -168,16 +172,17 @@ class Preparer:
             size += len(chunk)
         return Prepared(raw.hexdigest(), patches=tuple(patches), rewritten=(new.hexdigest(), size))
 
-    def _copied_from_base(self, item: Item) -> bool:
-        """Whether this is what `venv --copies` puts where there would be a link into the base."""
+    def _copied(self, item: Item) -> str | None:
+        """The file below the base of which `venv --copies` has put a copy where a link would do."""
         directory, name = posixpath.split(item.path)
         if self._plan.kind is not Kind.ENVIRONMENT or directory != "bin" or not name.startswith("python"):
-            return False
-        bases = [place.spellings[-1] for place in self._places.places if place.token == "base"]  # noqa: S105
-        original = [posixpath.join(base, self._scripts, name) for base in bases]
-        return any(
-            os.path.isfile(path) and filecmp.cmp(path, self._plan.location(item), shallow=False) for path in original
-        )
+            return None
+        for base in [place.spellings[-1] for place in self._places.places if place.token == "base"]:  # noqa: S105
+            for path in (posixpath.join(self._scripts, name), posixpath.join(self._scripts, "python3")):
+                original = os.path.join(base, path)
+                if os.path.isfile(original) and filecmp.cmp(original, self._plan.location(item), shallow=False):
+                    return path
+        return None
 
     def _record(self, item: Item, prepared: dict[str, Prepared]) -> Prepared | None:
         """RECORD with rows that stay true: of templates by a token, of rewritten files by their new digest."""

@@ -8,16 +8,16 @@ import posixpath
 import stat
 import time
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from snapshot.blueprint import file_time
 from snapshot.cache import LayerCache
 from snapshot.errors import SnapshotError
-from snapshot.forked import alone, both
+from snapshot.forked import balanced, run_all, shares
 from snapshot.model import FIXED_MTIME, RECEIPT, Digest
 from snapshot.place import METHODS, Link, Placer, digest_of_file, write_file
-from snapshot.progress import cores
 from snapshot.rendering import Rendering
 from snapshot.scan import encode
 from snapshot.scratch import scratch
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
 _FIXED_NS = FIXED_MTIME * 1_000_000_000
 
-#: A child process costs some milliseconds: the time of this many links.
-_WORTH_A_FORK = 3000
+#: A child process costs some milliseconds: less than this many links take.
+_WORTH_A_FORK = 2000
 
 
 class DestinationError(SnapshotError, OSError):
@@ -204,43 +204,34 @@ class _Builder:
                 os.chmod(path, 0o755)
 
     def _files(self, *, full: bool) -> None:
-        """Place all layers; with two processes when there are enough files for it."""
+        """Place all layers, in several processes when there are enough files for it."""
         layers = self._blueprint.files
-        count = sum(len(files.paths) for files in layers)
+        counts = [len(files.paths) for files in layers]
         if full:
-            self._supply.get()  # what it imports and reads is needed on both sides
-        if count < _WORTH_A_FORK or cores() < 2 or not alone():
-            damaged = [self._place(files, full=full) for files in layers]
-        else:
-            damaged = self._forked(layers, count, full=full)
-        for files, paths in zip(layers, damaged, strict=True):
+            self._supply.get()  # what it imports and reads is needed in every process
+        parts = balanced(counts, shares(sum(counts), _WORTH_A_FORK))
+        jobs = [partial(self._share, [layers[number] for number in part], full=full) for part in parts]
+        placer = self._placer
+        placer.linked = placer.written = 0
+        damaged: dict[int, list[str]] = {}
+        for part, (wrong, linked, written, method) in zip(parts, run_all(jobs), strict=True):
+            damaged.update(zip(part, wrong, strict=True))
+            placer.linked += linked
+            placer.written += written
+            placer.method = max(placer.method, method, key=METHODS.index)
+        for number, paths in sorted(damaged.items()):
             if paths:
-                self._heal(files.only(set(paths)))
+                self._heal(layers[number].only(set(paths)))
 
-    def _forked(self, layers: list[Files], count: int, *, full: bool) -> list[list[str]]:
-        """The child takes the first layers, up to half of the files."""
-        taken = split = 0
-        while taken < count // 2:
-            taken += len(layers[split].paths)
-            split += 1
+    def _share(self, layers: list[Files], *, full: bool) -> tuple[list[list[str]], int, int, str]:
+        """Place some of the layers: the damaged paths of each, and the placer's counts, for another process to add up."""
+        placer = Placer(self._placer.asked)
+        damaged = [self._place(files, placer, full=full) for files in layers]
+        return damaged, placer.linked, placer.written, placer.method
 
-        def there() -> tuple[list[list[str]], int, int, str]:
-            damaged = [self._place(files, full=full) for files in layers[:split]]
-            return damaged, self._placer.linked, self._placer.written, self._placer.method
-
-        def here() -> list[list[str]]:
-            return [self._place(files, full=full) for files in layers[split:]]
-
-        mine, (theirs, linked, written, method) = both(here, there)
-        self._placer.linked += linked
-        self._placer.written += written
-        if METHODS.index(method) > METHODS.index(self._placer.method):
-            self._placer.method = method
-        return [*theirs, *mine]
-
-    def _place(self, files: Files, *, full: bool) -> list[str]:
+    def _place(self, files: Files, placer: Placer, *, full: bool) -> list[str]:
         digests = self._supply.get().digests(files.diff_id) if full else None
-        return self._placer.place(files, self._cache.layer(files.diff_id), self._target(files), digests)
+        return placer.place(files, self._cache.layer(files.diff_id), self._target(files), digests)
 
     def _target(self, files: Files) -> str:
         return os.path.join(os.fsdecode(self._tree), files.mount).rstrip("/")
@@ -248,7 +239,7 @@ class _Builder:
     def _heal(self, files: Files) -> None:
         """Files that were changed through a link of an earlier restore, or removed: fresh ones take their place."""
         self._supply.get().heal(files.diff_id, files.paths)
-        again = self._place(files, full=True)
+        again = self._place(files, self._placer, full=True)
         if again:
             source = self._cache.layer(files.diff_id)
             raise SnapshotError(f"{source} changes while it is used: {again[0]!r}; restore again")

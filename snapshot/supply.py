@@ -6,23 +6,30 @@
 from __future__ import annotations
 
 import os
-from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 from snapshot.blueprint import blueprint_of
 from snapshot.errors import SnapshotError
-from snapshot.progress import cores, counter
+from snapshot.forked import balanced, run_all, shares
+from snapshot.progress import counter
 from snapshot.store.backend import MissingBlobError
 from snapshot.trees import StoredTrees, read_record, read_tree
 from snapshot.unpack import Unpacker, read_layer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from snapshot.blueprint import Blueprint
     from snapshot.cache import LayerCache
     from snapshot.model import Layer, Snapshot
     from snapshot.progress import Progress
     from snapshot.store.manifest import Manifest, Reference
     from snapshot.store.store import Store
+
+
+#: Bytes from which a child process is worth its start.
+_WORTH_A_FORK = 4 << 20
 
 
 class NoSpaceError(SnapshotError, OSError):
@@ -58,17 +65,19 @@ class Supply:
         self.unpacked_all = len(missing) == len(needed)
         missing.sort(key=lambda layer: -layer.size)
         self._check_space(missing)
-        advance = counter("restore", self._progress, sum(layer.size for layer in missing))
-        os.makedirs(self._cache.directory, exist_ok=True)
-        with ThreadPoolExecutor(cores()) as pool:
-            for _ in pool.map(
-                lambda layer: self._cache.add(layer.diff_id, lambda root: self.unpack(layer, root, advance)), missing
-            ):
-                pass
+        sizes = [layer.size for layer in missing]
+        parts = balanced(sizes, shares(sum(sizes), _WORTH_A_FORK))
+        # Each process reports its own share to its own copy of `progress`: the caller sees the first share's.
+        advance = counter("restore", self._progress, sum(sizes[number] for number in parts[0]))
+        run_all([partial(self._add, [missing[number] for number in part], advance) for part in parts])
         self._cache.keep(blueprint)
         return blueprint
 
-    def unpack(self, layer: Layer, root: str, advance: Any = lambda _: None) -> None:
+    def _add(self, layers: list[Layer], advance: Callable[[int], None]) -> None:
+        for layer in layers:
+            self._cache.add(layer.diff_id, partial(self.unpack, layer, advance=advance))
+
+    def unpack(self, layer: Layer, root: str, advance: Callable[[int], None] = lambda _: None) -> None:
         _, manifest, _ = self._load()
         if layer.diff_id not in manifest.content:
             raise MissingBlobError(

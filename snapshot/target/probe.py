@@ -48,6 +48,10 @@ def main():
         "posix_prefix", vars={"base": base, "platbase": base, "installed_base": base, "installed_platbase": base}
     )
     get = sysconfig.get_config_var
+    built = built_prefix()
+    libdirs = [path for path in (get("LIBDIR"), os.path.join(base, "lib")) if path]
+    # In a directory that was moved, what lay below the old prefix lies below the new one.
+    libdirs += [base + path[len(built) :] for path in libdirs if built and path.startswith(built + "/")]
     own = sysconfig.get_paths(scheme(), vars={"base": prefix, "platbase": prefix})
     print(
         json.dumps(
@@ -59,12 +63,12 @@ def main():
                 "platform": sysconfig.get_platform(),
                 "magic": __import__("importlib.util").util.MAGIC_NUMBER.hex(),
                 "base": base,
-                "built": built_prefix(),
+                "built": built,
                 "executable": real,
                 "stdlib": [paths["stdlib"], paths["platstdlib"]],
                 "include": [paths["include"], paths["platinclude"]],
                 "libraries": [name for name in (get("INSTSONAME"), get("LDLIBRARY"), "libpython3.so") if name],
-                "libdir": [path for path in (get("LIBDIR"), os.path.join(base, "lib")) if path],
+                "libdir": libdirs,
                 "scripts": own["scripts"],
                 "site": site_dirs(prefix, scheme()),
                 "base_site": site_dirs(base, "posix_prefix"),

@@ -12,7 +12,9 @@ from snapshot.scan import decode, encode
 
 #: File names as the system has them: any bytes but `/` and NUL. Many of few letters, so that directories are shared.
 _NAME_BYTES = st.one_of(
-    st.sampled_from([b"a", b"b", b"lib", b"x.py", b"x", b"\n", b"\xff", "é".encode(), b"a b", b"...", b"-", b"=", b" "]),
+    st.sampled_from(
+        [b"a", b"b", b"lib", b"x.py", b"x", b"\n", b"\xff", "é".encode(), b"a b", b"...", b"-", b"=", b" "]
+    ),
     st.binary(min_size=1, max_size=6).map(lambda data: data.replace(b"/", b"_").replace(b"\0", b"0")),
     st.integers(90, 255).map(lambda size: b"n" * size),
 ).filter(lambda name: name not in {b".", b".."})

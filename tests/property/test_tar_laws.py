@@ -86,7 +86,10 @@ def test_the_systems_tar_extracts_what_the_tree_says(rows):
     assume(all(entry.type != "l" or entry.target for entry, _ in rows))
     with tempfile.TemporaryDirectory() as directory:
         done = subprocess.run(
-            ["tar", "-x", "--no-same-owner", "-p", "-C", directory], input=tar_of(rows), capture_output=True, check=False
+            ["tar", "-x", "--no-same-owner", "-p", "-C", directory],
+            input=tar_of(rows),
+            capture_output=True,
+            check=False,
         )
         assert done.returncode == 0, done.stderr
         for entry, data in rows:
