@@ -12,7 +12,7 @@ from snapshot.model import PYTHON_MOUNT, SOURCE_MOUNT, Environment, Interpreter,
 from snapshot.pack import Context
 from snapshot.parity import parity_root
 from snapshot.serialize import digest_of, encode_tree
-from snapshot.version import VERSION
+from snapshot.version import version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -66,7 +66,7 @@ def context_of(found: Survey, hasher: SourceHasher, advance: Callable[[int], Non
 def facts_of(found: Survey) -> str:
     """What decides, for every plan alike, how files are captured."""
     places = [(place.token, place.spellings, place.mount) for place in found.places.places]
-    return repr((VERSION, places, found.scripts, found.probe.magic, found.probe.cache_tag))
+    return repr((version(), places, found.scripts, found.probe.magic, found.probe.cache_tag))
 
 
 def snapshot_of(found: Survey, layers: Sequence[Layer], *, interpreter: bool, bytecode: str) -> Snapshot:
@@ -98,7 +98,7 @@ def snapshot_of(found: Survey, layers: Sequence[Layer], *, interpreter: bool, by
 
 
 def record_of(found: Survey, findings: Sequence[Finding]) -> Record:
-    return Record(tuple(sorted(set(findings))), found.prefix, found.base, f"envparity {VERSION}")
+    return Record(tuple(sorted(set(findings))), found.prefix, found.base, f"envparity {version()}")
 
 
 def megabytes(size: int) -> str:

@@ -11,9 +11,11 @@ from snapshot.errors import SnapshotError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: Level 3 for layers (the ratio of `tar | zstd -3`), a stronger one for the small canonical JSON.
-LAYER_LEVEL = 3
+#: For the small canonical JSON of trees and records.
 SMALL_LEVEL = 9
+
+#: A layer larger than this (bytes) gets a hash table that stays in the processor's second-level cache.
+_LARGE = 64 << 20
 
 #: Bytes handed to zstandard at once: large enough that a call's cost vanishes, small enough for the cache.
 CHUNK = 1 << 20
@@ -34,12 +36,28 @@ class Source(Protocol):
     def read(self, size: int = -1, /) -> bytes: ...
 
 
-class Compressor:
-    """Streams bytes into `sink` as one zstd frame. `threads` as zstandard has it: 0 works in the calling thread."""
+def _parameters(size: int) -> zstandard.ZstdCompressionParameters:
+    """Smaller than level 3 and faster, on installed packages (docs/format.md, "Figures"): its strategy is that of levels 1
+    and 2, with a window that spans several libraries and a hash table to match.
+    """
+    return zstandard.ZstdCompressionParameters(
+        window_log=24,
+        hash_log=17 if size > _LARGE else 18,
+        chain_log=16,
+        search_log=1,
+        min_match=6,
+        target_length=0,
+        strategy=zstandard.STRATEGY_FAST,
+        write_checksum=False,
+    )
 
-    def __init__(self, sink: Sink, *, level: int = LAYER_LEVEL, threads: int = 0) -> None:
+
+class Compressor:
+    """Streams bytes into `sink` as one zstd frame. `size` (bytes) is about what will come."""
+
+    def __init__(self, sink: Sink, size: int) -> None:
         self._sink = sink
-        self._frame = zstandard.ZstdCompressor(level=level, threads=threads, write_checksum=False).compressobj()
+        self._frame = zstandard.ZstdCompressor(compression_params=_parameters(size)).compressobj()
 
     def write(self, data: bytes | bytearray | memoryview, /) -> int:
         packed = self._frame.compress(data)

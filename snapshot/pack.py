@@ -107,7 +107,7 @@ class _Packer:
     def run(self, sink: Sink | None) -> Packed:
         plan = self._plan
         if sink is not None:
-            self._compressor = Compressor(sink)
+            self._compressor = Compressor(sink, plan.bytes)
         preparer = Preparer(plan, self._context.places, self._context.scripts, self._context.shared)
         try:
             prepared = preparer.prepare()

@@ -72,11 +72,11 @@ _CONSOLE_SCRIPT = re.compile(
 
 def rule_for_path(kind: Kind, path: str) -> str | None:
     """The rule that a file's place alone decides. `path` is relative to the layer's mount."""
-    directory, name = posixpath.split(path)
     if kind is Kind.BYTECODE:
         return "bytecode"
-    if directory.endswith((".dist-info", ".egg-info")):
-        return _IN_METADATA.get(name)
+    directory, _, name = path.rpartition("/")
+    if name in _IN_METADATA and directory.endswith((".dist-info", ".egg-info")):
+        return _IN_METADATA[name]
     if kind is Kind.ENVIRONMENT:
         if not directory:
             return _AT_TOP.get(name)

@@ -224,7 +224,7 @@ def link_template(target: str, path: str, root: str, places: Places) -> tuple[st
     """A link's target without the location.
 
     `path` is the link's own path in `root`. Returns the target, its substitutions, and whether it leads out of everything
-    that is captured.
+    that is captured. A link within one directory becomes relative: then it is the same wherever that lies.
     """
     absolute = posixpath.normpath(posixpath.join(root, posixpath.dirname(path), target))
     inside = places.split(absolute)
@@ -232,8 +232,14 @@ def link_template(target: str, path: str, root: str, places: Places) -> tuple[st
     if inside is None:
         return target, (), True
     place, rest = inside
-    if target.startswith("/") or own is None or place != own[0]:
+    if own is None or place != own[0]:
+        # Of a base such as /usr only the interpreter is captured; whatever else lies there stays where it is.
+        if place.token == "base" and not place.distinctive and not posixpath.basename(path).startswith("python"):  # noqa: S105
+            return target, (), True
         return rest, ((0, place.token),), False
+    if target.startswith("/"):
+        here = posixpath.dirname(posixpath.join("/", own[1].lstrip("/"), path))
+        return posixpath.relpath(posixpath.join("/", rest.lstrip("/")), here), (), False
     return target, (), False
 
 

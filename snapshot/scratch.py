@@ -5,7 +5,6 @@ A scratch directory holds a lock; one whose lock is free was left by a killed pr
 
 from __future__ import annotations
 
-import errno
 import os
 import re
 import stat
@@ -29,17 +28,25 @@ STALE = 24 * 3600.0
 def scratch(parent: str) -> Iterator[str]:
     """An empty directory in a new scratch directory under `parent`. Move it away to keep it."""
     sweep(parent)
-    path = os.path.join(parent, f".envparity-{os.urandom(8).hex()}")
-    os.mkdir(path)
-    fd = os.open(os.path.join(path, _LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    path, fd = _new(parent)
     try:
-        try_lock(fd)
         inner = os.path.join(path, "tree")
         os.mkdir(inner)
         yield inner
     finally:
-        remove_tree(path)
+        _clear(path)
         os.close(fd)
+
+
+def _new(parent: str) -> tuple[str, int]:
+    while True:
+        path = os.path.join(parent, f".envparity-{os.urandom(8).hex()}")
+        os.mkdir(path)
+        # Whoever sweeps between these steps removes the directory again: then another one is made.
+        with suppress(FileNotFoundError):
+            fd = _claim(path)
+            if fd is not None:
+                return path, fd
 
 
 def sweep(parent: str) -> int:
@@ -47,47 +54,71 @@ def sweep(parent: str) -> int:
     count = 0
     for name in os.listdir(parent):
         if _NAME.match(name):
-            path = os.path.join(parent, name)
             # Somebody else's, or just gone: no reason to stop whoever wants to write here.
             with suppress(OSError):
-                count += _sweep_one(path)
+                count += _sweep_one(os.path.join(parent, name))
     return count
 
 
 def _sweep_one(path: str) -> bool:
+    fd = _claim(path, newest=time.time() - STALE)
+    if fd is None:
+        return False
     try:
-        fd = os.open(os.path.join(path, _LOCK), os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        # Between mkdir and the lock; or killed just there.
-        if time.time() - os.lstat(path).st_mtime < STALE:
-            return False
-        remove_tree(path)
-        return True
-    try:
-        locked = try_lock(fd)
-        if locked is False or (locked is None and time.time() - os.fstat(fd).st_mtime < STALE):
-            return False
-        remove_tree(path)
-        return True
+        _clear(path)
     finally:
         os.close(fd)
+    return True
+
+
+def _claim(path: str, newest: float | None = None) -> int | None:
+    """Take the lock of the scratch directory at `path`. None: its owner is alive, or it was removed meanwhile.
+
+    Without locks it is free for its maker (`newest` is None), and for a sweeper when it is older than `newest`.
+    """
+    age = os.stat(path).st_mtime
+    lock = os.path.join(path, _LOCK)
+    fd = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        got = try_lock(fd)
+        mine = (newest is None or age < newest) if got is None else got
+        # The lock counts only while the file is the one that others find under this name.
+        if mine and os.path.samestat(os.fstat(fd), os.stat(lock)):
+            kept, fd = fd, -1
+            return kept
+        return None
+    finally:
+        if fd >= 0:
+            os.close(fd)
+
+
+def _clear(path: str) -> None:
+    """Remove a scratch directory, its lock last: until then nobody else touches it."""
+    for name in os.listdir(path):
+        if name != _LOCK:
+            remove_tree(os.path.join(path, name))
+    # A sweeper may have taken the place of the lock by now: then the rest is its work.
+    with suppress(OSError):
+        os.unlink(os.path.join(path, _LOCK))
+        os.rmdir(path)
 
 
 def remove_tree(path: str) -> None:
-    """Remove a directory tree, read-only directories too. What is not there is no error."""
-    import shutil
-
-    def again(name: str, problem: BaseException) -> None:
-        if isinstance(problem, FileNotFoundError):
-            return
-        if not isinstance(problem, OSError) or problem.errno not in (errno.EACCES, errno.EPERM):
-            raise problem
-        for directory in (os.path.dirname(name), name):
-            if stat.S_ISDIR(os.lstat(directory).st_mode):
-                os.chmod(directory, 0o700)
-        if stat.S_ISDIR(os.lstat(name).st_mode):
-            shutil.rmtree(name)
-        else:
-            os.unlink(name)
-
-    shutil.rmtree(path, onerror=lambda _, name, info: again(name, info[1]))
+    """Remove a directory tree, read-only directories too, however deep it is. What is not there is no error."""
+    directories: list[bytes] = []
+    pending = [os.fsencode(path)]
+    while pending:
+        directory = pending.pop()
+        directories.append(directory)
+        with suppress(FileNotFoundError):
+            if os.lstat(directory).st_mode & stat.S_IRWXU != stat.S_IRWXU:
+                os.chmod(directory, stat.S_IRWXU)
+            with os.scandir(directory) as listing:
+                for item in listing:
+                    if item.is_dir(follow_symlinks=False):
+                        pending.append(item.path)
+                    else:
+                        os.unlink(item.path)
+    for directory in reversed(directories):
+        with suppress(FileNotFoundError):
+            os.rmdir(directory)

@@ -26,6 +26,9 @@ from snapshot.model import (
 #: Sizes and counts beyond this are refused: no file system has them, and adding them up must not overflow a float.
 LARGEST = 2**64 - 1
 
+#: Levels of directories. Whoever removes such a tree opens one of them after the other (`shutil.rmtree`).
+DEEPEST = 500
+
 _HEXADECIMAL = re.compile(r"[0-9a-f]{64}\Z")
 _TAG = re.compile(r"[A-Za-z0-9_.-]*\Z")
 
@@ -113,6 +116,8 @@ def check_path(path: str, where: str, *, empty: bool = False) -> str:
         return path
     if "\0" in path or not all(name not in ("", ".", "..") for name in path.split("/")):
         raise FormatError(f"{where}: unsafe path {path!r} (absolute, empty or with '.' or '..')")
+    if path.count("/") >= DEEPEST:
+        raise FormatError(f"{where}: {path[:40]!r}... has over {DEEPEST} levels")
     return check_name_bytes(path, where)
 
 

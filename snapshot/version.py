@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from importlib.metadata import PackageNotFoundError, version
+from functools import cache
 
 
-def _version() -> str:
+@cache
+def version() -> str:
+    """Read when it is asked for: the import and the look-up take 20 ms."""
+    from importlib_metadata import PackageNotFoundError
+    from importlib_metadata import version as of
+
     try:
-        return version("envparity")
+        return of("envparity")
     except PackageNotFoundError:  # run from a checkout that is not installed
         return "0+unknown"
-
-
-VERSION = _version()
