@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from snapshot.capturing import Captured, capture
+    from snapshot.collecting import Collection, collect
     from snapshot.describing import describe
     from snapshot.errors import SnapshotError
     from snapshot.model import Description, Digest, Finding, Snapshot
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Captured",
+    "Collection",
     "Description",
     "Digest",
     "Finding",
@@ -30,6 +32,7 @@ __all__ = [
     "Store",
     "Verification",
     "capture",
+    "collect",
     "describe",
     "load",
     "restore",
@@ -39,6 +42,7 @@ __all__ = [
 # The module of each name. None is called like a function in it: importing such a module would hide the function.
 _HOMES = {
     "Captured": "capturing",
+    "Collection": "collecting",
     "Description": "model",
     "Digest": "model",
     "Finding": "model",
@@ -49,6 +53,7 @@ _HOMES = {
     "Store": "store.store",
     "Verification": "verifying",
     "capture": "capturing",
+    "collect": "collecting",
     "describe": "describing",
     "load": "trees",
     "restore": "restoring",

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from snapshot.blueprint import Blueprint
 from snapshot.scan import encode
-from snapshot.scratch import remove_tree, scratch
+from snapshot.scratch import remove_tree, scratch, sweep
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,11 +83,17 @@ class LayerCache:
         with suppress(FileNotFoundError):
             for name in os.listdir(self._layers):
                 if f"sha256:{name}" not in keep and len(name) == 64:
+                    # Out of the way by one rename, so that no restore finds half a layer.
                     with scratch(self._layers) as tree:
                         os.rename(os.path.join(self._layers, name), os.path.join(tree, name))
                     removed += 1
+        if removed:
             remove_tree(self._blueprints)
         return removed
+
+    def sweep(self) -> int:
+        """Remove what killed processes left; return how many scratch directories that was."""
+        return sweep(self._layers) if os.path.isdir(self._layers) else 0
 
 
 def _make_parents(directory: bytes, stop: bytes) -> None:

@@ -57,23 +57,35 @@ def read_distributions(
     root: str, sites: Iterable[str], found: Mapping[str, Found]
 ) -> tuple[list[Installed], list[Finding]]:
     """Read every metadata directory in the site directories (relative to `root`)."""
-    import importlib_metadata  # 15 ms: only a capture needs it
-
     distributions: list[Installed] = []
     findings: list[Finding] = []
     for site in dict.fromkeys(sites):
         for path, inside in _metadata_in(site, found).items():
-            where = Path(os.fsdecode(os.path.join(encode(root), encode(path))))
-            metadata = importlib_metadata.PathDistribution(where).metadata
-            stem = posixpath.basename(path).rpartition(".")[0]
-            name, _, rest = stem.partition("-")
-            name = (metadata["Name"] if metadata else None) or name
-            version = (metadata["Version"] if metadata else None) or rest.partition("-")[0] or "0"
+            name, version, found_metadata = _name_and_version(root, path)
+            if not found_metadata:
+                findings.append(Finding("no-metadata", path, "has no METADATA: name and version are the directory's"))
             item = Installed(str(canonicalize_name(name)), version, path, site)
             _read_rows(root, item, inside, findings, directory=found[path].is_directory)
             distributions.append(item)
     distributions.sort(key=lambda item: (item.name, item.version, item.metadata))
     return distributions, findings
+
+
+def _name_and_version(root: str, path: str) -> tuple[str, str, bool]:
+    """What METADATA says; where there is none, what the directory is called, and False."""
+    import importlib_metadata  # 15 ms: only a capture needs it
+
+    where = Path(os.fsdecode(os.path.join(encode(root), encode(path))))
+    stem = posixpath.basename(path).rpartition(".")[0]
+    name, _, rest = stem.partition("-")
+    fallback = rest.partition("-")[0] or "0"
+    try:
+        metadata = importlib_metadata.PathDistribution(where).metadata
+    except FileNotFoundError:  # MetadataNotFound, from importlib-metadata 8.8 on
+        return name, fallback, False
+    if not metadata:
+        return name, fallback, False
+    return metadata["Name"] or name, metadata["Version"] or fallback, True
 
 
 def _metadata_in(site: str, found: Mapping[str, Found]) -> dict[str, list[str]]:

@@ -61,7 +61,7 @@ def survey(
     for name, directory in sorted(sources.items()):
         builder.source(name, directory)
     builder.bytecode()
-    spellings = (given, root)
+    spellings: tuple[str, ...] = (given, root)
     mount = None if not interpreter else (PYTHON_MOUNT if kind == "venv" else "")
     if kind == "base":
         spellings = (given, *_spellings(probe, base))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import click
@@ -97,14 +97,17 @@ def remove(invocation: Invocation, name: str, as_json: bool) -> None:
 @json_option
 @click.pass_obj
 def collect(invocation: Invocation, as_json: bool) -> None:
-    """Delete what no snapshot needs any more, and what interrupted captures left behind."""
-    collected = invocation.store.collect()
+    """Delete what no snapshot needs any more, here and in the store, and what interrupted commands left behind."""
+    import snapshot
+
+    collected = snapshot.collect(invocation.store)
     if as_json:
-        console.print_json({"blobs": collected.blobs, "bytes": collected.bytes, "staging": collected.staging})
+        console.print_json(asdict(collected))
     else:
         click.echo(
-            f"freed {console.size(collected.bytes)}: {console.count(collected.blobs, 'blob')},"
-            f" {collected.staging:,} left by interrupted captures"
+            f"freed {console.size(collected.bytes)} of the store: {console.count(collected.blobs, 'blob')};"
+            f" forgot {console.count(collected.layers, 'unpacked layer')};"
+            f" removed {collected.leftovers:,} left by interrupted commands"
         )
 
 

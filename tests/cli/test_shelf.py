@@ -141,5 +141,7 @@ def test_remove_and_gc(envparity, store, references):
     assert store.references() == ()
     blobs = list((envparity.store_path / "blobs" / "sha256").iterdir())
     freed = sum(blob.stat().st_size for blob in blobs)
-    assert envparity.json("gc") == {"blobs": len(blobs), "bytes": freed, "staging": 0}
-    assert envparity("gc").stdout == "freed 0 B: 0 blobs, 0 left by interrupted captures\n"
+    assert envparity.json("gc") == {"blobs": len(blobs), "bytes": freed, "layers": 0, "leftovers": 0}
+    assert envparity("gc").stdout == (
+        "freed 0 B of the store: 0 blobs; forgot 0 unpacked layers; removed 0 left by interrupted commands\n"
+    )

@@ -92,9 +92,7 @@ def test_a_c_extension_can_be_built(lab, root, reference, captured, store, tmp_p
     for name, content in EXTENSION.items():
         (tmp_path / name).write_text(content)
     (include,) = (
-        os.path.join(directory, "..")
-        for directory, _, names in os.walk(made.at("include"))
-        if "greenlet.h" in names
+        os.path.join(directory, "..") for directory, _, names in os.walk(made.at("include")) if "greenlet.h" in names
     )
     made.pip(
         "install",

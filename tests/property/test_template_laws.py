@@ -164,8 +164,13 @@ def test_a_link_leads_to_the_same_file_after_its_template_is_rendered(here, part
     path = "/".join([*where, "link"])
     for target in ("/".join(parts) or ".", "/".join([prefix, *parts]), "/".join([base, *parts])):
         text, at, outside = link_template(target, path, prefix, places_of(prefix, base, source))
-        if outside or not at:
+        if outside:
             assert (text, at) == (target, ())
+        elif not at:
+            # Within one directory: relative, so that it is the same wherever that lies.
+            assert text == target or target[0] == "/"
+            meant = target if target[0] == "/" else f"{prefix}/{'/'.join(where)}/{target}"
+            assert _normal(f"{prefix}/{'/'.join(where)}/{text}") == _normal(meant)
         else:
             ((offset, token),) = at
             assert offset == 0
