@@ -207,7 +207,7 @@ class _Packer:
             size += len(chunk)
             if prepared is None and not self._plan.portable:
                 self._mentions(item, tail + chunk)
-                tail = chunk[-256:]
+                tail = chunk[-4096:]
         self._unchanged(item, before, os.lstat(location), size)
         self._write(archive.padding(size))
         self._check(item, prepared.raw if prepared is not None else digest.hexdigest())
@@ -285,9 +285,12 @@ class _Packer:
         if self._plan.portable or self._plan.kind is Kind.SOURCE:
             return
         token = self._context.places.names_any(data)
-        if token is not None and not any(known.path == item.path for known in self._findings):
-            kind = "prefix-in-binary" if b"\0" in data[:8192] else "prefix-in-text"
-            self._findings.append(Finding(kind, item.path, f"names the directory of {token}; left as it is"))
+        if token is None:
+            return
+        kind = "prefix-in-binary" if b"\0" in data[:8192] else "prefix-in-text"
+        finding = Finding(kind, item.path, f"names the directory of {token}; left as it is")
+        if finding not in self._findings[-2:]:  # a large file is looked at piece by piece
+            self._findings.append(finding)
 
     def _write(self, data: bytes) -> None:
         self._pending.append(data)
