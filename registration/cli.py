@@ -140,6 +140,13 @@ def _show_version(ctx: click.Context, _parameter: click.Parameter, value: bool) 
     type=click.Path(file_okay=False),
     help="The store. Default: $ENVPARITY_STORE, or one in the user's data directory.",
 )
+@click.option(
+    "--cache",
+    metavar="DIR",
+    envvar="ENVPARITY_CACHE",
+    type=click.Path(file_okay=False),
+    help="Unpacked layers on this node. Default: $ENVPARITY_CACHE, or `cache` in the store.",
+)
 @click.option("--debug", is_flag=True, help="Show the traceback of an error.")
 @click.option(
     "--version",
@@ -150,7 +157,7 @@ def _show_version(ctx: click.Context, _parameter: click.Parameter, value: bool) 
     help="Show the version and exit.",
 )
 @click.pass_context
-def main(ctx: click.Context, where: str | None, debug: bool) -> None:
+def main(ctx: click.Context, where: str | None, cache: str | None, debug: bool) -> None:
     r"""Capture, restore, verify and compare Python environments.
 
     \b
@@ -158,5 +165,6 @@ def main(ctx: click.Context, where: str | None, debug: bool) -> None:
     """
     invocation = ctx.ensure_object(Invocation)
     invocation.where = where
+    invocation.cache = cache
     invocation.chosen = ctx.get_parameter_source("where") is click.core.ParameterSource.COMMANDLINE
     invocation.debug = debug

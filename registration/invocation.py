@@ -12,9 +12,12 @@ if TYPE_CHECKING:
 class Invocation:
     """One run of the command. The store is opened when a subcommand asks for it."""
 
-    def __init__(self, where: str | None = None, *, chosen: bool = False, debug: bool = False) -> None:
+    def __init__(
+        self, where: str | None = None, *, cache: str | None = None, chosen: bool = False, debug: bool = False
+    ) -> None:
         """`chosen`: whether `where` was given for this very run, and not by the environment variable."""
         self.where = where
+        self.cache = cache
         self.chosen = chosen
         self.debug = debug
 
@@ -31,4 +34,4 @@ class Invocation:
     def store(self) -> Store:
         from snapshot.store import Store
 
-        return Store(self.store_path)
+        return Store(self.store_path, cache=self.cache)

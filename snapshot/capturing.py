@@ -5,20 +5,21 @@ from __future__ import annotations
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from snapshot import assemble
 from snapshot.codec import pack_small
 from snapshot.compiling import compile_missing
+from snapshot.errors import SnapshotError
 from snapshot.model import Descriptor, Kind
 from snapshot.pack import Packed, items_by_size, pack
 from snapshot.progress import cores, counter
 from snapshot.scratch import scratch
 from snapshot.serialize import digest_of, encode_record, encode_snapshot
 from snapshot.stamps import TICK, Stamps, stamp
-from snapshot.store.manifest import CONTENT, LAYER_TYPE, RECORD_TYPE, TREE_TYPE
+from snapshot.store.manifest import CONTENT, LAYER_TYPE, RECORD_TYPE, TREE_TYPE, check_name
 from snapshot.store.store import BlobsVanishedError
 from snapshot.survey import survey
 
@@ -74,6 +75,8 @@ def capture(
     InterpreterError, UnreadableError, ChangedError and StoreError.
     """
     begin = time.perf_counter()
+    if name is not None:
+        check_name(name)  # now, and not when everything is packed
     for attempt in (1, 2):
         try:
             done = _capture(prefix, store, python, name, size_limit, interpreter, bytecode, progress)
@@ -215,5 +218,7 @@ def _known_layers(store: Store) -> set[tuple[Kind, str, str | None]]:
     """Kind, name and version of the layers in the newest snapshots: those may be in the store already."""
     known: set[tuple[Kind, str, str | None]] = set()
     for reference in store.references()[-_RECENT:]:
-        known.update((layer.kind, layer.name, layer.version) for layer in store.snapshot(reference).layers)
+        # What cannot be read is not known: the layers are packed anew, and `check` says what is wrong with it.
+        with suppress(SnapshotError):
+            known.update((layer.kind, layer.name, layer.version) for layer in store.snapshot(reference).layers)
     return known

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 import zstandard
 
 from snapshot.errors import SnapshotError
+from snapshot.progress import cores
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,6 +17,9 @@ SMALL_LEVEL = 9
 
 #: A layer larger than this (bytes) gets a hash table that stays in the processor's second-level cache.
 _LARGE = 64 << 20
+
+#: A layer larger than this (bytes) keeps one thread busy when all others are done: zstandard gets threads of its own for it.
+_HUGE = 256 << 20
 
 #: Bytes handed to zstandard at once: large enough that a call's cost vanishes, small enough for the cache.
 CHUNK = 1 << 20
@@ -49,6 +53,8 @@ def _parameters(size: int) -> zstandard.ZstdCompressionParameters:
         target_length=0,
         strategy=zstandard.STRATEGY_FAST,
         write_checksum=False,
+        threads=cores() if size > _HUGE else 0,
+        job_size=8 << 20 if size > _HUGE else 0,
     )
 
 

@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 MAGIC = b"\x7fELF"
 
 _PT_LOAD, _PT_DYNAMIC = 1, 2
-_DT_STRTAB, _DT_STRSZ, _DT_RPATH, _DT_RUNPATH = 5, 10, 15, 29
-_SHT_DYNSYM = 11
+_DT_NULL, _DT_STRTAB, _DT_STRSZ, _DT_RPATH, _DT_RUNPATH = 0, 5, 10, 15, 29
+#: Tags whose value is a name too: DT_NEEDED, DT_SONAME, DT_AUXILIARY, DT_FILTER.
+_DT_NAMES = frozenset({1, 14, 0x7FFFFFFD, 0x7FFFFFFF})
+_SHT_DYNSYM, _SHT_VERDEF, _SHT_VERNEED = 11, 0x6FFFFFFD, 0x6FFFFFFE
 _LARGEST_TABLE = 64 << 20
 
 
@@ -56,12 +58,15 @@ def rpath_patches(file: BinaryIO, path: str, root: str, places: Places) -> tuple
             if wanted is None:
                 continue
             new = os.fsencode(wanted)
+            # Linkers let a name share the tail of a longer one: that much of it must stay.
+            room = min((name for name in elf.names() if offset < name < offset + len(value)), default=0)
+            room = room - offset - 1 if room else len(value)
             if len(new) > len(value):
                 problems.append(f"RPATH {os.fsdecode(value)} has no room for {wanted}")
-            elif elf.shares(offset, len(value)):
-                problems.append(f"RPATH {os.fsdecode(value)} shares its bytes with a symbol's name")
+            elif len(new) > room:
+                problems.append(f"RPATH {os.fsdecode(value)} shares its bytes with another name")
             else:
-                patches.append(Patch(elf.strings + offset, new + b"\0" * (len(value) - len(new))))
+                patches.append(Patch(elf.strings + offset, new + b"\0" * (room - len(new))))
     except (_Malformed, struct.error, ValueError) as error:
         problems.append(f"not a well-formed ELF file: {error}")
     return patches, problems
@@ -80,6 +85,7 @@ class _Elf:
 
     def __init__(self, file: BinaryIO) -> None:
         self._file = file
+        self._length = file.seek(0, os.SEEK_END)
         ident = self._at(0, 16)
         if ident[:4] != MAGIC or ident[4] not in (1, 2) or ident[5] not in (1, 2):
             raise _Malformed("unknown class or byte order")
@@ -89,16 +95,17 @@ class _Elf:
         fields = self._unpack(head, 16)
         self._programs = fields[4], fields[8], fields[9]
         self._sections = fields[5], fields[10], fields[11]
+        self._tagged: list[int] = []
+        self._names: list[int] | None = None
         self.strings = 0
 
     def _at(self, offset: int, size: int) -> bytes:
         if size > _LARGEST_TABLE:
             raise _Malformed(f"a table of {size} bytes")
-        self._file.seek(offset)
-        data = self._file.read(size)
-        if len(data) != size:
+        if offset + size > self._length:
             raise _Malformed("it ends too early")
-        return data
+        self._file.seek(offset)
+        return self._file.read(size)
 
     def _unpack(self, form: str, offset: int) -> tuple[int, ...]:
         form = self._order + form
@@ -122,11 +129,16 @@ class _Elf:
             return []
         form = self._order + ("QQ" if self._wide else "II")
         size = dynamic[1] - dynamic[1] % struct.calcsize(form)
-        tags = list(struct.iter_unpack(form, self._at(dynamic[0], size)))
+        tags = []
+        for tag, value in struct.iter_unpack(form, self._at(dynamic[0], size)):
+            if tag == _DT_NULL:
+                break
+            tags.append((tag, value))
         wanted = list(dict.fromkeys(value for tag, value in tags if tag in (_DT_RPATH, _DT_RUNPATH)))
         if not wanted:
             return []
         known = dict(tags)
+        self._tagged = [value for tag, value in tags if tag in _DT_NAMES] + wanted
         if _DT_STRTAB not in known or _DT_STRSZ not in known:
             raise _Malformed("no dynamic string table")
         self.strings = self._offset_of(known[_DT_STRTAB], segments)
@@ -140,17 +152,42 @@ class _Elf:
                 return offset + address - start
         raise _Malformed("its string table is in no segment")
 
-    def shares(self, offset: int, length: int) -> bool:
-        """Whether a symbol's name starts within the string: linkers let a name share the tail of a longer one."""
-        start, step, count = self._sections
-        for number in range(count):
-            if self._wide:
-                _, kind, _, _, where, size, _, _, _, entry = self._unpack("IIQQQQIIQQ", start + number * step)
+    def names(self) -> list[int]:
+        """Where in the string table every name starts that something in the file refers to."""
+        if self._names is None:
+            self._names = self._tagged.copy()
+            start, step, count = self._sections
+            kinds = set()
+            for number in range(count):
+                if self._wide:
+                    row = self._unpack("IIQQQQIIQQ", start + number * step)
+                else:
+                    row = self._unpack("IIIIIIIIII", start + number * step)
+                _, kind, _, _, where, size, _, entries, _, entry = row
+                kinds.add(kind)
+                if kind == _SHT_DYNSYM and entry:
+                    # st_name is the first field of a symbol, in both classes.
+                    form = f"{self._order}I{entry - 4}x"
+                    self._names += [name for (name,) in struct.iter_unpack(form, self._at(where, size - size % entry))]
+                elif kind in (_SHT_VERDEF, _SHT_VERNEED):
+                    self._names += self._versions(where, entries, needed=kind == _SHT_VERNEED)
+            if _SHT_DYNSYM not in kinds:
+                raise _Malformed("it has no section headers, which would say what shares the path's bytes")
+        return self._names
+
+    def _versions(self, where: int, entries: int, *, needed: bool) -> list[int]:
+        """Names of versions that the file defines, or needs of which library: a chain of records with a chain of records each."""
+        found = []
+        for _ in range(min(entries, 1 << 16)):
+            if needed:
+                _, count, library, first, following = self._unpack("HHIII", where)
+                found.append(library)
             else:
-                _, kind, _, _, where, size, _, _, _, entry = self._unpack("IIIIIIIIII", start + number * step)
-            if kind == _SHT_DYNSYM and entry:
-                # st_name is the first field of a symbol, in both classes.
-                names = struct.iter_unpack(f"{self._order}I{entry - 4}x", self._at(where, size - size % entry))
-                if any(offset < name < offset + length for (name,) in names):
-                    return True
-        return False
+                _, _, _, count, _, first, following = self._unpack("HHHHIII", where)
+            place = where + first
+            for _ in range(count):
+                *_, name, next_place = self._unpack("IHHII" if needed else "II", place)
+                found.append(name)
+                place += next_place
+            where += following
+        return found

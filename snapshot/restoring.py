@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import posixpath
 import stat
 import time
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -23,7 +25,7 @@ from snapshot.scan import encode
 from snapshot.scratch import scratch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from snapshot.blueprint import Blueprint, Files, Template
     from snapshot.progress import Progress
@@ -81,25 +83,22 @@ def restore(
     target = _destination(destination)
     cache = LayerCache(store.cache)
     supply = _Supplies(store, found, cache, progress)
-    blueprint = cache.blueprint(found.snapshot)
-    if blueprint is None or not all(map(cache.has, blueprint.layers())):
-        blueprint = supply.get().provide()
-    base = None if blueprint.captured else _host(blueprint, python, candidates, cache)
     placer = Placer(link)
-    parent = os.path.dirname(target)
-    try:
+    with _explained(target, cache.directory):
+        blueprint = cache.blueprint(found.snapshot)
+        if blueprint is None or not all(map(cache.has, blueprint.layers())):
+            blueprint = supply.get().provide()
+        base = None if blueprint.captured else _host(blueprint, python, candidates, cache)
+        rendering = Rendering(blueprint, target, base)
+        parent = os.path.dirname(target)
         os.makedirs(parent, exist_ok=True)
         with scratch(parent) as tree:
-            builder = _Builder(blueprint, tree, Rendering(blueprint, target, base), cache, supply, placer)
+            builder = _Builder(blueprint, tree, rendering, cache, supply, placer)
             builder.build(full=verify == "full")
             _receipt(tree, blueprint, target, base, store, placer)
             placer.written += 1
             builder.finish()
             os.rename(tree, target)
-    except PermissionError as error:
-        raise DestinationError(
-            error.errno, f"no permission to write {error.filename or parent}; choose another destination"
-        ) from error
     return Restored(
         snapshot=found.snapshot,
         destination=Path(target),
@@ -126,6 +125,30 @@ def _destination(destination: str | os.PathLike[str]) -> str:
         raise DestinationError(f"no permission to look into {target}; choose another destination") from error
     # Through a link the rename would replace the link itself.
     return os.path.realpath(target)
+
+
+@contextmanager
+def _explained(target: str, cache: str) -> Iterator[None]:
+    """Turn what the file system says into what the user can do."""
+    try:
+        yield
+    except SnapshotError:
+        raise
+    except OSError as error:
+        place = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else target
+        in_cache = place.startswith(cache)
+        if isinstance(error, PermissionError):
+            remedy = "use another cache directory (--cache)" if in_cache else "choose another destination"
+            raise DestinationError(error.errno, f"no permission to write {place}; {remedy}") from error
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise DestinationError(
+                error.errno, f"no space left on the disk of {place}; nothing was restored: make room and repeat"
+            ) from error
+        if error.errno in (errno.EBUSY, errno.EXDEV):
+            raise DestinationError(
+                error.errno, f"{target} is a mount point, and cannot be replaced; restore to a directory in it"
+            ) from error
+        raise
 
 
 def _host(

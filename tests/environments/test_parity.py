@@ -134,3 +134,61 @@ def test_what_is_different_counts(lab, by_pip, expected, root, change):
     elif change == "added":
         made.write(os.path.join(made.site, "extra.pth"), "import os\n")
     assert snapshot.describe(made).snapshot.parity_root != snapshot.describe(before).snapshot.parity_root
+
+
+SCRIPTED = {
+    "setup.py": "from setuptools import setup\n"
+    "setup(name='scripted', version='1.0', py_modules=['scripted'], scripts=['tool', 'shell-tool'],\n"
+    "      data_files=[('share/scripted', ['data.txt']), ('etc/scripted', ['data.txt'])],\n"
+    "      entry_points={'console_scripts': ['entry=scripted:Main.run', 'entry-two = scripted:main'],\n"
+    "                    'gui_scripts': ['window=scripted:main']})\n",
+    "scripted.py": "class Main:\n    run = staticmethod(lambda: print('ran'))\n\n\nmain = Main.run\n",
+    "tool": "#!/usr/bin/env python\nimport scripted\nscripted.main()\n",
+    "shell-tool": "#!/bin/sh\necho shell\n",
+    "data.txt": "data\n",
+}
+
+
+@pytest.fixture(scope="module")
+def wheel(root, lab):
+    """A wheel with scripts that are files, entry points, and data."""
+    source = root / "parity" / "scripted"
+    source.mkdir(parents=True, exist_ok=True)
+    for name, content in SCRIPTED.items():
+        (source / name).write_text(content)
+    builder = lab.venv(root / "parity" / "builder")
+    builder.pip("install", "-q", "setuptools", "wheel")
+    builder.pip("wheel", "-q", "--no-deps", "--no-build-isolation", "-w", root / "parity", source)
+    (built,) = glob.glob(f"{root}/parity/scripted-*.whl")
+    return built
+
+
+@pytest.mark.parametrize("where", ["short", "over 127 " * 16, "space", "over 255" + "/" + "x" * 250])
+@pytest.mark.parametrize("tool", ["pip", "uv", "installer"])
+def test_every_form_of_a_script(lab, root, store, wheel, tool, where):
+    """A long or odd path makes installers write another form of script; it is the same script."""
+    directory = root / "parity" / "scripts" / tool / where.strip()
+    made = lab.uv_venv(directory) if tool == "uv" else lab.venv(directory, "--without-pip")
+    if tool == "pip":
+        lab.pip_install(made, wheel)
+    elif tool == "uv":
+        lab.uv_install(made, wheel)
+    else:
+        home = os.path.dirname(os.path.dirname(pytest.importorskip("installer").__file__))
+        made.run("-m", "installer", wheel, env={**lab.clean(), "PYTHONPATH": home})
+    captured = snapshot.capture(made, store, interpreter=False)
+    first = store_first(store, captured)
+    assert rows(snapshot.load(captured.snapshot, store)) == rows(snapshot.load(first, store))
+    back = lab.restored(store, captured.snapshot, root / "parity" / "scripts-back" / tool / where.strip()[:9], made)
+    for name in ("tool", "entry", "entry-two", "window"):
+        assert lab.run(back.at("bin", name), hide=(directory,)).stdout == "ran\n"
+    assert lab.run(back.at("bin", "shell-tool")).stdout == "shell\n"
+    assert not lab.untrue_rows(back)
+
+
+_FIRST = {}
+
+
+def store_first(store, captured):
+    """The snapshot of the first of these environments: all others are compared with it."""
+    return _FIRST.setdefault(id(store), captured.snapshot)
