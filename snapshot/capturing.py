@@ -159,14 +159,16 @@ class _Layers:
         self._known = _known_layers(store)
         self._facts = assemble.facts_of(found)
         self._hasher = assemble.SourceHasher(found.python)
-        total = sum(plan.bytes for plan in found.plans)
-        self._advance = counter("capture", progress, total)
+        self._total = sum(plan.bytes for plan in found.plans)
+        self._advance = counter("capture", progress, self._total)
         self.stamps = Stamps(store.cache, found.prefix)
         self.content: dict[Digest, Descriptor] = {}
 
     def pack_all(self) -> list[tuple[Layer, tuple[Finding, ...]]]:
         with ThreadPoolExecutor(cores()) as pool, self._hasher:
-            return list(pool.map(self._one, items_by_size(self._survey.plans)))
+            packed = list(pool.map(self._one, items_by_size(self._survey.plans)))
+        self._advance(self._total)  # templates have other sizes than their files: the last step is the whole
+        return packed
 
     def _one(self, plan: Plan) -> tuple[Layer, tuple[Finding, ...]]:
         key = f"{plan.kind}|{plan.name}|{plan.version}|{plan.mount}"
