@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from snapshot.errors import SnapshotError
 from snapshot.model import FIXED_MTIME, HOME, PYTHON_MOUNT, SOURCE_MOUNT, Digest
+from snapshot.relocate import UnknownTokenError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -200,6 +201,7 @@ def blueprint_of(
         if files.paths:
             made.files.append(files)
     made.directories = check.finish()
+    check.tokens(made.templates)
     return made
 
 
@@ -266,6 +268,21 @@ class _Check:
                 f"layer {self._leaves[through[0]]}: {through[0]!r} is a file or link, and a directory elsewhere"
             )
         return sorted(self._directories)
+
+    def tokens(self, templates: list[Template]) -> None:
+        """Whether everything that goes into templates will be there."""
+        written = {template.path for template in templates if not template.is_record}
+        for template in templates:
+            mount = template.path.removesuffix(template.inner)
+            for _, token in template.at:
+                if token.startswith("record:"):
+                    known = mount + token.removeprefix("record:") in written
+                else:
+                    known = token.removesuffix("+url") in self._tokens
+                if not known:
+                    raise UnknownTokenError(
+                        f"{template.path!r} depends on {token!r}, which the snapshot does not have; capture it again"
+                    )
 
 
 def _parents(path: str) -> Iterable[str]:

@@ -77,6 +77,11 @@ class Probing:
                 f"cannot run the interpreter {python}: {error.strerror}; name another with --python"
             ) from error
 
+    def stop(self) -> None:
+        """Give up: the answer is not wanted any more."""
+        self._process.kill()
+        self._process.communicate()
+
     def result(self) -> Probe:
         """Wait for the answer. Raises InterpreterError."""
         try:

@@ -19,7 +19,16 @@ from typing import TYPE_CHECKING
 from snapshot.elf import MAGIC, Patch, rpath_patches
 from snapshot.model import Finding, Kind
 from snapshot.parity import console_script, rule_for_path
-from snapshot.relocate import At, Places, hash_field, record_value, script_template, venv_config_template
+from snapshot.relocate import (
+    At,
+    Places,
+    as_if_fixed,
+    hash_field,
+    record_value,
+    script_interpreter,
+    script_template,
+    venv_config_template,
+)
 from snapshot.scan import decode
 from snapshot.secrets import may_hold_secrets, redact
 
@@ -124,15 +133,27 @@ class Preparer:
         data, at = self._template(item, raw)
         if may_hold_secrets(item.path):
             data, at = self._masked(item, raw, data, at)
-        if data == raw and not at:
+        fixed = self._script(item, data, at)
+        counts_as = console_script(fixed) if fixed is not None else None
+        if data == raw and not at and counts_as is None:
             return None
         made = Prepared(sha256(raw).hexdigest(), data, at)
-        if at and at[0] == (2, "prefix") and data.startswith(b"#!/bin/python"):
-            made.counts_as = console_script(data)
-            made.rule = "console-script" if made.counts_as else None
+        made.counts_as, made.rule = counts_as, "console-script" if counts_as else None
         if not at:
             made.rewritten = (sha256(data).hexdigest(), len(data))
         return made
+
+    def _script(self, item: Item, data: bytes, at: At) -> bytes | None:
+        """A script that the environment's own Python runs, with its `#!` line in the plainest form."""
+        if posixpath.dirname(item.path) != "bin" or not data.startswith(b"#!"):
+            return None
+        if at and at[0] == (2, "prefix"):
+            return data if data.startswith(b"#!/bin/python") else None
+        interpreter = script_interpreter(data) if not at else None
+        if interpreter is not None and self._plan.kind is not Kind.INTERPRETER:
+            detail = f"runs with {interpreter}, which is not the environment's; left as it is"
+            self.findings.append(Finding("script-outside", item.path, detail))
+        return as_if_fixed(data)
 
     def _template(self, item: Item, raw: bytes) -> tuple[bytes, At]:
         directory, name = posixpath.split(item.path)
@@ -160,17 +181,27 @@ class Preparer:
         location = self._plan.location(item)
         with open(location, "rb") as file:
             patches, problems = rpath_patches(file, item.path, self._plan.root, self._places)
+            whole = self._places.if_captured
+            relative = patches if whole is self._places else rpath_patches(file, item.path, self._plan.root, whole)[0]
         self.findings += [Finding("prefix-in-binary", item.path, problem) for problem in problems]
-        if not patches:
+        if not relative:
             return None
-        if item.recorded is None:  # no RECORD has a row to keep true
-            return Prepared("", patches=tuple(patches))
+        made = Prepared("", patches=tuple(patches))
+        if item.recorded is None and relative == patches:  # no RECORD has a row to keep true
+            return made
         raw, new, size = sha256(), sha256(), 0
         for chunk in patched_chunks(location):
             raw.update(chunk)
-            new.update(apply(chunk, size, tuple(patches)))
+            new.update(apply(chunk, size, tuple(relative)))
             size += len(chunk)
-        return Prepared(raw.hexdigest(), patches=tuple(patches), rewritten=(new.hexdigest(), size))
+        made.raw = raw.hexdigest()
+        if relative == patches:
+            made.rewritten = (new.hexdigest(), size)
+        else:
+            made.rule, made.counts_as = "rpath", new.hexdigest()
+            made.rewritten = (made.raw, size)
+            self.findings.append(Finding("prefix-in-binary", item.path, "its RPATH names the base; left as it is"))
+        return made
 
     def _copied(self, item: Item) -> str | None:
         """The file below the base of which `venv --copies` has put a copy where a link would do."""

@@ -9,22 +9,32 @@ from __future__ import annotations
 import binascii
 import posixpath
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal
 
 from snapshot.errors import SnapshotError
+from snapshot.model import PYTHON_MOUNT
 
 At = tuple[tuple[int, str], ...]
 
 #: pip, distlib and installer write a trampoline where a `#!` line would be longer (kernels before 5.1 cut at 127 bytes).
 SHEBANG_LIMIT = 127
 
+# pip quotes the path with ", uv and installer with '.
 _TRAMPOLINE = re.compile(
-    rb"#!/bin/sh\n'''exec' (?:\"(?P<quoted>/[^\"\n]+)\"|(?P<bare>/[^ \"\n]+))(?P<arguments>(?: [^ \"\n]+)*) \"\$0\" \"\$@\"\n' '''\n"
+    rb"#!/bin/sh\n'''exec' (?:\"(?P<double>/[^\"\n]+)\"|'(?P<single>/[^'\n]+)'|(?P<bare>/[^ \"'\n]+))"
+    rb"(?P<arguments>(?: [^ \"\n]+)*) \"\$0\" \"\$@\"\n' '''\n"
+)
+#: What `uv venv --relocatable` makes of a `#!` line.
+_RELOCATABLE = re.compile(
+    rb"#!/bin/sh\n'''exec' \"\$\(dirname -- \"\$\(realpath -- \"\$0\"\)\"\)\"/'(?P<name>(?:python|pypy)[0-9.]*)' \"\$0\" \"\$@\"\n' '''\n"
 )
 _SHEBANG = re.compile(rb"#!(?P<path>/[^\n]*?/(?:python|pypy)[0-9.]*)(?P<arguments>(?: -[^\n ]+)*)\r?\n")
 
 _URLSAFE = str.maketrans("+/", "-_")
+
+_FILE_URL = b"file://"
 
 #: Directories that other things live in too: their name in a text need not mean the environment.
 _COMMON = frozenset({"/usr", "/usr/local", "/", ""})
@@ -79,6 +89,14 @@ class Places:
         }
         self.needles = tuple(sorted(distinctive))
 
+    @cached_property
+    def if_captured(self) -> Places:
+        """The same places, as they would be if each of them were captured."""
+        if all(place.mount is not None for place in self.places):
+            return self
+        mounts = [PYTHON_MOUNT if place.mount is None else place.mount for place in self.places]
+        return Places(tuple(replace(place, mount=mount) for place, mount in zip(self.places, mounts, strict=True)))
+
     def template(self, data: bytes, scope: Literal["distinctive", "own", "any"] = "distinctive") -> tuple[bytes, At]:
         """Take known directories out of `data`.
 
@@ -95,7 +113,10 @@ class Places:
             piece = data[end : match.start()]
             pieces.append(piece)
             length += len(piece)
-            at.append((length, self._by_spelling[match.group()]))
+            token = self._by_spelling[match.group()]
+            if data.endswith(_FILE_URL, 0, match.start()) and not token.endswith("+url"):
+                token += "+url"  # nothing in this path had to be quoted; in that of another place it may
+            at.append((length, token))
             end = match.end()
         pieces.append(data[end:])
         return (b"".join(pieces), tuple(at)) if at else (data, ())
@@ -136,16 +157,10 @@ def script_template(data: bytes, places: Places) -> tuple[bytes, At]:
 
     Only the first line is looked at: the rest of a script is its distribution's own.
     """
-    match = _TRAMPOLINE.match(data)
-    if match:
-        path = match["quoted"] or match["bare"]
-    else:
-        match = _SHEBANG.match(data)
-        if match is None:
-            return data, ()
-        path = match["path"]
-    inside = places.split(path.decode("utf-8", "surrogateescape"))
-    if inside is None:
+    match = _TRAMPOLINE.match(data) or _SHEBANG.match(data)
+    path = script_interpreter(data)
+    inside = places.split(path) if path is not None else None
+    if match is None or inside is None:
         return data, ()
     place, rest = inside
     line = b"#!" + rest.encode("utf-8", "surrogateescape") + match["arguments"] + b"\n"
@@ -168,6 +183,21 @@ def _quote(path: bytes) -> bytes:
     from urllib.parse import quote
 
     return quote(path).encode("ascii")
+
+
+def script_interpreter(data: bytes) -> str | None:
+    """The Python that a script's first line names by its path; None when it names none."""
+    match = _TRAMPOLINE.match(data)
+    if match:
+        return (match["double"] or match["single"] or match["bare"]).decode("utf-8", "surrogateescape")
+    match = _SHEBANG.match(data)
+    return None if match is None else match["path"].decode("utf-8", "surrogateescape")
+
+
+def as_if_fixed(script: bytes) -> bytes | None:
+    """A script of a relocatable environment, with the first line that it would have in one that is not; else None."""
+    match = _RELOCATABLE.match(script)
+    return None if match is None else b"#!/bin/" + match["name"] + b"\n" + script[match.end() :]
 
 
 def render(template: bytes, at: At, values: dict[str, bytes]) -> bytes:

@@ -37,7 +37,11 @@ def survey(
     root = os.path.realpath(given)
     executable = os.fspath(python) if python is not None else find_python(given)
     probing = Probing(executable, root)
-    found = walk(root, prune=lambda path: path == HOME)
+    try:
+        found = walk(root, prune=lambda path: path == HOME)
+    except BaseException:
+        probing.stop()
+        raise
     probe = probing.result()
     base = os.path.realpath(probe.base)
     kind = "base" if base == root else "venv"

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import suppress
 
 import pytest
 
@@ -66,13 +67,12 @@ class Call:
         self._process.stdin.flush()
         return self
 
-    def kill(self):
-        """Kill it and whatever it has started; whether it had not ended by then."""
+    def kill(self, *, alone):
+        """Kill it: `alone`, or with whatever it has started. Returns whether it had not ended by then."""
         running = self._process.poll() is None
-        try:
-            os.killpg(self._process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
+        with suppress(ProcessLookupError):
+            (os.kill if alone else os.killpg)(self._process.pid, signal.SIGKILL)
+        # Until all that have its output open are gone: those that it has started too.
         self._process.communicate()
         return running
 
@@ -113,10 +113,10 @@ def test_captures(live, whole, tmp_path):
     places = [tmp_path / "0"]
     longest = duration("capture", live, "live", tmp_path / "measure")
     killed = 0
-    for delay in moments(longest):
+    for number, delay in enumerate(moments(longest)):
         call = Call("capture", live, "live", places[-1]).go()
         time.sleep(delay)
-        killed += call.kill()
+        killed += call.kill(alone=number % 2 == 1)
         assert snapshot.Store(places[-1]).check() == ()
         if snapshot.Store(places[-1]).references():
             places.append(tmp_path / str(len(places)))
@@ -145,7 +145,7 @@ def test_restores(live, whole, tmp_path):
             shutil.rmtree(store.cache, ignore_errors=True)
         call = Call("restore", "live", destination, home).go()
         time.sleep(delay)
-        call.kill()
+        call.kill(alone=number % 4 > 1)
         if destination.exists():
             assert snapshot.verify(destination, store).ok
     done = snapshot.restore("live", place / "last", store)

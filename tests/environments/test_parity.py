@@ -163,11 +163,11 @@ def wheel(root, lab):
     return built
 
 
-@pytest.mark.parametrize("where", ["short", "over 127 " * 16, "space", "over 255" + "/" + "x" * 250])
+@pytest.mark.parametrize("where", ["short", "n" * 130, "sp ace", "over 255/" + "x" * 250], ids=lambda text: text[:6])
 @pytest.mark.parametrize("tool", ["pip", "uv", "installer"])
 def test_every_form_of_a_script(lab, root, store, wheel, tool, where):
     """A long or odd path makes installers write another form of script; it is the same script."""
-    directory = root / "parity" / "scripts" / tool / where.strip()
+    directory = root / "parity" / "scripts" / tool / where
     made = lab.uv_venv(directory) if tool == "uv" else lab.venv(directory, "--without-pip")
     if tool == "pip":
         lab.pip_install(made, wheel)
@@ -179,11 +179,29 @@ def test_every_form_of_a_script(lab, root, store, wheel, tool, where):
     captured = snapshot.capture(made, store, interpreter=False)
     first = store_first(store, captured)
     assert rows(snapshot.load(captured.snapshot, store)) == rows(snapshot.load(first, store))
-    back = lab.restored(store, captured.snapshot, root / "parity" / "scripts-back" / tool / where.strip()[:9], made)
+    back = lab.restored(store, captured.snapshot, root / "parity" / "scripts-back" / tool / where[:9], made)
     for name in ("tool", "entry", "entry-two", "window"):
         assert lab.run(back.at("bin", name), hide=(directory,)).stdout == "ran\n"
     assert lab.run(back.at("bin", "shell-tool")).stdout == "shell\n"
     assert not lab.untrue_rows(back)
+
+
+def test_scripts_of_a_relocatable_environment(lab, root, store, wheel):
+    """`uv venv --relocatable`: entry points find Python by themselves. They are the same, and stay as they are."""
+    made = lab.uv_venv(root / "parity" / "relocatable", "--relocatable")
+    lab.uv_install(made, wheel)
+    fixed = lab.uv_venv(root / "parity" / "fixed")
+    lab.uv_install(fixed, wheel)
+    captured = snapshot.capture(made, store, interpreter=False)
+    assert captured.findings == ()
+    found, wanted = rows(snapshot.load(captured.snapshot, store)), rows(snapshot.describe(fixed))
+    # A script that is no entry point counts by its bytes.
+    assert {key[3] for key in found if found[key] != wanted[key]} == {"bin/tool"}
+    back = lab.restored(store, captured.snapshot, root / "parity" / "relocatable-back", made)
+    for name in ("tool", "entry"):
+        with open(back.at("bin", name)) as script, open(made.at("bin", name)) as original:
+            assert script.read() == original.read()
+        assert lab.run(back.at("bin", name), hide=(made.path,)).stdout == "ran\n"
 
 
 _FIRST = {}

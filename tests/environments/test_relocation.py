@@ -85,24 +85,55 @@ EXTENSION = {
 }
 
 
+def extension(lab, made, source, **options):
+    """Build and install a C extension in `made`; the installed file."""
+    for name, content in EXTENSION.items():
+        (source / name).write_text(content)
+    (include,) = (os.path.dirname(path) for path, _, names in os.walk(made.at("include")) if "greenlet.h" in names)
+    environment = {**lab.clean(), "CFLAGS": f"-I{include}"}
+    made.pip("install", "-q", "--no-build-isolation", "--no-deps", source, env=environment, **options)
+    assert made.run("-c", "import tinyext; print(tinyext.answer())").stdout == "42\n"
+    return made.run("-c", "import tinyext; print(tinyext.__file__)").stdout.strip()
+
+
+def content(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
 def test_a_c_extension_can_be_built(lab, root, reference, captured, store, tmp_path):
     """The build settings of the interpreter (flags, headers, linker paths) must name the new place."""
     lab.run("cc", "--version")
     made = lab.restored(store, "reference", root / "building", reference)
-    for name, content in EXTENSION.items():
-        (tmp_path / name).write_text(content)
-    (include,) = (
-        os.path.join(directory, "..") for directory, _, names in os.walk(made.at("include")) if "greenlet.h" in names
-    )
-    made.pip(
-        "install",
-        "-q",
-        "--no-build-isolation",
-        "--no-deps",
-        tmp_path,
-        hide=(root / "live", reference.base),
-        env={**lab.clean(), "CFLAGS": f"-I{include}"},
-    )
-    assert made.run("-c", "import tinyext; print(tinyext.answer())").stdout == "42\n"
-    extension = made.run("-c", "import tinyext; print(tinyext.__file__)").stdout.strip()
-    assert reference.base.encode() not in open(extension, "rb").read()
+    built = extension(lab, made, tmp_path, hide=(root / "live", reference.base))
+    assert reference.base.encode() not in content(built)
+
+
+def test_an_extension_that_was_built_in_it(lab, root, reference, captured, store, tmp_path):
+    """Such a library has the base in its RPATH: relative from now on, and RECORD knows."""
+    made = lab.restored(store, "reference", root / "live" / "builds", reference)
+    built = extension(lab, made, tmp_path)
+    rpath = made.at(".envparity", "python", "lib").encode() + b"\0"
+    if rpath not in content(built):
+        pytest.skip("this interpreter's build settings have no RPATH")
+    first = snapshot.capture(made, store, name="built")
+    assert first.findings == ()
+    back = lab.restored(store, "built", root / "built", reference)
+    inside = os.path.relpath(built, made.path)
+    assert rpath not in content(back.at(inside))
+    assert b"$ORIGIN/../../../.envparity/python/lib" in content(back.at(inside))
+    hide = (root / "live", reference.base)
+    assert back.run("-c", "import tinyext; print(tinyext.answer())", hide=hide).stdout == "42\n"
+    assert not lab.untrue_rows(back, hide=hide)
+    assert snapshot.capture(back, store).parity_root == first.parity_root
+    bare = snapshot.capture(made, store, interpreter=False)
+    assert bare.parity_root == first.parity_root
+
+
+def test_a_prefix_with_two_names(lab, root, reference, captured, store):
+    """The same environment through a link to it."""
+    link = root / "live" / "by-link"
+    os.symlink(reference.path, link)
+    again = snapshot.capture(link, store)
+    assert again.snapshot == captured.snapshot
+    assert again.findings == captured.findings

@@ -65,7 +65,9 @@ def test_everything_that_is_changed_is_named(back, problems):
         file.write("# edited\n")
     with open(back.at("pyvenv.cfg"), "a") as file:
         file.write("include-system-site-packages = true\n")
-    os.unlink(back.at(".envparity", "python", "include", *os.listdir(back.at(".envparity", "python", "include")), "Python.h"))
+    os.unlink(
+        back.at(".envparity", "python", "include", *os.listdir(back.at(".envparity", "python", "include")), "Python.h")
+    )
     back.write(".envparity/src/project/mine.py", "x = 2\n")
     python = os.listdir(back.at(".envparity", "python", "include"))[0]
     assert {row for row in problems() if not row[1].endswith(".pyc")} == {
@@ -102,7 +104,9 @@ def test_bytecode_that_lies_is_named(back, problems):
     relative = os.path.relpath(back.site, back.path)
     back.write(os.path.join(back.site, "planted.py"), "x = 1\n")
     planted = os.path.join(back.site, "planted.py")
-    back.run("-c", f"import py_compile as p; p.compile({planted!r}, invalidation_mode=p.PycInvalidationMode.UNCHECKED_HASH)")
+    back.run(
+        "-c", f"import py_compile as p; p.compile({planted!r}, invalidation_mode=p.PycInvalidationMode.UNCHECKED_HASH)"
+    )
     (pyc,) = (name for name in os.listdir(os.path.join(back.site, "__pycache__")) if name.startswith("planted"))
     assert {("added", f"{relative}/planted.py"), ("added", f"{relative}/__pycache__/{pyc}")} <= problems()
 
@@ -124,7 +128,7 @@ def test_a_moved_environment_says_so(lab, back, store, tmp_path):
 
 
 def test_a_directory_that_no_restore_made(live, store):
-    with pytest.raises(ValueError, match="was not made by a restore.*envparity diff"):
+    with pytest.raises(ValueError, match=r"was not made by a restore.*envparity diff"):
         snapshot.verify(live.path, store)
 
 

@@ -8,7 +8,7 @@ import stat
 
 import pytest
 
-from snapshot import SnapshotError, restore
+from snapshot import SnapshotError, restore, verify
 from snapshot.store import Store
 from tests.building import publish
 
@@ -40,6 +40,8 @@ class Ground:
         self.place = root / "place"
         self.place.mkdir()
         self.destination = self.place / "env"
+        #: Whether `verify` of the snapshot finds what is wrong, and not only `restore`.
+        self.verifiable = True
         for path in (self.place / "victim", root / "victim", self.place / "beside" / "victim"):
             path.parent.mkdir(exist_ok=True)
             path.write_bytes(VICTIM)
@@ -59,14 +61,27 @@ class Ground:
             with pytest.raises(error) as caught:
                 self.restore(name, **how)
             assert isinstance(caught.value, SnapshotError)
-            messages.append(" ".join(map(str, caught.value.args)))
+            # How much room there is changes while we look.
+            messages.append(
+                re.sub(r"has [0-9,]+ MB free", "has too few MB free", " ".join(map(str, caught.value.args)))
+            )
             assert re.search(match, messages[-1]), messages[-1]
             assert not os.path.lexists(self.destination)
             assert (listing(self.place), sorted(os.listdir(self.root))) == before
             assert listing(self.root / "store" / "blobs") == blobs
             assert not [path for path in listing(self.root) if ".envparity-" in path]
         assert messages[0] == messages[1]
+        self.is_reported(name)
         return messages[0]
+
+    def is_reported(self, name):
+        """Whoever asks before restoring is told as well, and gets no other error than ours."""
+        assert isinstance(self.store.check(), tuple)
+        try:
+            problems = verify(name, self.store).problems
+        except SnapshotError:
+            return
+        assert problems or not self.verifiable
 
 
 @pytest.fixture

@@ -75,6 +75,14 @@ def test_canonical_json_has_no_infinities(value):
         canonical(value)
 
 
+def read_or_error(read, data):
+    """What was read, or the message of our own error."""
+    try:
+        return read(data), ""
+    except FormatError as error:
+        return None, str(error)
+
+
 @law
 @given(TREES.filter(len), st.data())
 def test_any_other_json_in_place_of_a_tree_is_a_tree_or_an_error_of_ours(tree, data):
@@ -83,10 +91,9 @@ def test_any_other_json_in_place_of_a_tree_is_a_tree_or_an_error_of_ours(tree, d
     entry = data.draw(st.sampled_from(document["entries"]))
     entry[data.draw(st.integers(0, len(entry) - 1))] = data.draw(JSON)
     altered = json.dumps(document).encode("ascii")
-    try:
-        read = decode_tree(altered)
-    except FormatError as error:
-        assert "tree" in str(error)
+    read, error = read_or_error(decode_tree, altered)
+    if read is None:
+        assert error.startswith("tree")
     else:
         assert decode_tree(encode_tree(read)) == read
 
@@ -105,10 +112,9 @@ def test_any_other_json_in_place_of_a_config_is_a_config_or_an_error_of_ours(nam
             target[key] = data.draw(JSON)
             break
         target = target[key]
-    try:
-        read = decode_snapshot(json.dumps(document).encode("ascii"))
-    except FormatError as error:
-        assert "config" in str(error)
+    read, error = read_or_error(decode_snapshot, json.dumps(document).encode("ascii"))
+    if read is None:
+        assert error.startswith("config")
     else:
         assert decode_snapshot(encode_snapshot(read)) == read
 

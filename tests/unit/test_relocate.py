@@ -155,7 +155,7 @@ def test_a_directory_that_the_snapshot_does_not_have():
         (b"a=/opt/env/lib:/opt/pyenv/3.11/lib\n", b"a=/lib:/lib\n", ((2, "prefix"), (7, "base"))),
         (b"-L/opt/env/lib -I/opt/env", b"-L/lib -I", ((2, "prefix"), (9, "prefix"))),
         (b"/real/env/x", b"/x", ((0, "prefix"),)),
-        (b"file:///home/me/app/src", b"file:///src", ((7, "source:app"),)),
+        (b"file:///home/me/app/src", b"file:///src", ((7, "source:app+url"),)),
         (b"/opt/env2 /opt/env-2 /opt/env.x x/opt/env /my/opt/env", None, ()),
         (b"/OPT/ENV /opt /opt/", None, ()),
         (b"\xff/opt/env\xff", b"\xff\xff", ((1, "prefix"),)),

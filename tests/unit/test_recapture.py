@@ -1,0 +1,100 @@
+"""The law of stamps: with them or without, a capture of the same files is the same snapshot with the same findings."""
+
+from __future__ import annotations
+
+import base64
+import compileall
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from snapshot import Store, capture
+
+
+def recorded(data):
+    return "sha256=" + base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode() + f",{len(data)}"
+
+
+class Environment:
+    """A venv with three distributions made by hand: `one` and `other` both claim `bin/tool`."""
+
+    def __init__(self, path):
+        self.path = path
+        command = [sys.executable, "-m", "venv", "--without-pip", str(path)]
+        subprocess.run(command, check=True)
+        self.site = next((path / "lib").glob("python3*")) / "site-packages"
+        self.tool = f"#!{path}/bin/python\nprint('a tool')\n".encode()
+        (path / "bin/tool").write_bytes(self.tool)
+        (path / "bin/tool").chmod(0o755)
+        for name in ("one", "other", "third"):
+            self.distribution(name, shared=name != "third")
+        (path / "notes.txt").write_text(f"kept in {path}\n")
+        (path / "link").symlink_to("notes.txt")
+        compileall.compile_dir(str(self.site), quiet=2)
+
+    def distribution(self, name, *, shared):
+        note = self.site / f"{name}-1.0.dist-info"
+        note.mkdir()
+        (note / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+        (self.site / f"{name}.py").write_bytes(b"value = 1\n")
+        rows = [f"{name}.py,{recorded(b'value = 1' + bytes([10]))}", f"{note.name}/METADATA,,", f"{note.name}/RECORD,,"]
+        if shared:
+            rows.append(f"../../../bin/tool,{recorded(self.tool)}")
+        (note / "RECORD").write_text("\n".join(rows) + "\n")
+
+
+def rewrite(path, data):
+    path.write_bytes(data)
+
+
+EDITS = {
+    "nothing": lambda env: None,
+    "a file of a distribution": lambda env: rewrite(env.site / "one.py", b"value = 2\n"),
+    "a file that two distributions claim": lambda env: rewrite(
+        env.path / "bin/tool", env.tool.replace(b"a tool", b"A TOOL")
+    ),
+    "the same file, as it was": lambda env: rewrite(env.path / "bin/tool", env.tool),
+    "its mode": lambda env: (env.path / "bin/tool").chmod(0o555),
+    "a file less": lambda env: (env.site / "third.py").unlink(),
+    "a file more": lambda env: rewrite(env.site / "more.py", b"more = 1\n"),
+    "what RECORD says": lambda env: rewrite(
+        env.site / "one-1.0.dist-info/RECORD", b"one.py,,\none-1.0.dist-info/RECORD,,\n"
+    ),
+    "a link": lambda env: ((env.path / "link").unlink(), (env.path / "link").symlink_to("bin")),
+    "a text that names the prefix": lambda env: rewrite(env.path / "notes.txt", f"moved to {env.path}/x\n".encode()),
+    "a configuration with a password": lambda env: rewrite(
+        env.path / "pip.conf", b"[global]\nindex-url=https://u:p@h/\n"
+    ),
+    "another editor's time": lambda env: os.utime(env.site / "other.py", (1, 1)),
+    "a source that has bytecode": lambda env: rewrite(env.site / "other.py", b"value = 3\n"),
+    "a distribution less": lambda env: shutil.rmtree(env.site / "one-1.0.dist-info"),
+}
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory):
+    return Environment(Path(tmp_path_factory.mktemp("stamps")) / "env")
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return Store(tmp_path_factory.mktemp("stamps") / "store")
+
+
+@pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
+def test_stamps_do_not_change_what_is_captured(environment, store, tmp_path, monkeypatch, edit):
+    """One after the other, so that each begins with the stamps of all before it."""
+    # However young the files are, they are trusted: nothing here changes within a tick of the clock.
+    monkeypatch.setattr("snapshot.capturing.TICK", -3600.0)
+    capture(environment.path, store, interpreter=False)
+    edit(environment)
+    with_stamps = capture(environment.path, store, interpreter=False)
+    without = capture(environment.path, Store(tmp_path / "fresh"), interpreter=False)
+    assert with_stamps.findings == without.findings
+    assert with_stamps.parity_root == without.parity_root
+    assert with_stamps.snapshot == without.snapshot
