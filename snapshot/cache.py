@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING
 
 from snapshot.blueprint import Blueprint
 from snapshot.scan import encode
-from snapshot.scratch import remove_tree, scratch, sweep
+from snapshot.scratch import scratch, sweep
+from snapshot.store.area import remove
+from snapshot.store.cached import replace_cached
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,7 +57,7 @@ class LayerCache:
             for path in paths:
                 target = os.path.join(encode(self.layer(diff_id)), encode(path))
                 if os.path.isdir(target) and not os.path.islink(target):
-                    remove_tree(os.fsdecode(target))
+                    remove(os.fsdecode(target))
                 _make_parents(os.path.dirname(target), stop=encode(self.layer(diff_id)))
                 os.replace(os.path.join(encode(tree), encode(path)), target)
 
@@ -67,12 +69,7 @@ class LayerCache:
             return None
 
     def keep(self, blueprint: Blueprint) -> None:
-        os.makedirs(self._blueprints, exist_ok=True)
-        path = self._blueprint_path(blueprint.snapshot)
-        part = f"{path}.{os.getpid()}"
-        with open(part, "wb") as file:
-            file.write(blueprint.encode())
-        os.replace(part, path)
+        replace_cached(self._blueprint_path(blueprint.snapshot), blueprint.encode())
 
     def _blueprint_path(self, snapshot: str) -> str:
         return os.path.join(self._blueprints, snapshot.removeprefix("sha256:") + ".json")
@@ -88,7 +85,7 @@ class LayerCache:
                         os.rename(os.path.join(self._layers, name), os.path.join(tree, name))
                     removed += 1
         if removed:
-            remove_tree(self._blueprints)
+            remove(self._blueprints)
         return removed
 
     def sweep(self) -> int:

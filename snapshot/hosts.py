@@ -7,6 +7,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from snapshot.errors import SnapshotError, summarise
+from snapshot.store.cached import replace_cached
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -116,8 +117,4 @@ class _Answers:
 
     def save(self) -> None:
         if self._changed:
-            os.makedirs(os.path.dirname(self._path), exist_ok=True)
-            part = f"{self._path}.{os.getpid()}"
-            with open(part, "w", encoding="ascii") as file:
-                json.dump(self._known, file)
-            os.replace(part, self._path)
+            replace_cached(self._path, json.dumps(self._known).encode("ascii"))

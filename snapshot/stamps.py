@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from snapshot.model import SCHEMA, Finding
 from snapshot.serialize import FormatError, Reader, canonical, decode_layer, encode_layer
+from snapshot.store.cached import replace_cached
 
 if TYPE_CHECKING:
     from snapshot.model import Layer
@@ -100,8 +101,4 @@ class Stamps:
         """Keep what this capture found, in place of what was known."""
         if self._fresh == self._known:
             return
-        os.makedirs(os.path.dirname(self._path), exist_ok=True)
-        part = f"{self._path}.{os.getpid()}"
-        with open(part, "wb") as file:
-            file.write(canonical(self._fresh))
-        os.replace(part, self._path)
+        replace_cached(self._path, canonical(self._fresh))

@@ -65,17 +65,6 @@ def survey(
     for name, directory in sorted(sources.items()):
         builder.source(name, directory)
     builder.bytecode()
-    spellings: tuple[str, ...] = (given, root)
-    mount = None if not interpreter else (PYTHON_MOUNT if kind == "venv" else "")
-    if kind == "base":
-        spellings = (given, *_spellings(probe, base))
-    places = [Place("prefix", tuple(dict.fromkeys(spellings)), "")]
-    if kind == "venv":
-        places.append(Place("base", _spellings(probe, base), mount))
-    places += [
-        Place(f"source:{name}", tuple(dict.fromkeys((path, os.path.realpath(path)))), f"{SOURCE_MOUNT}/{name}")
-        for name, path in sorted(sources.items())
-    ]
     return Survey(
         prefix=given,
         base=base,
@@ -85,11 +74,30 @@ def survey(
         scripts=posixpath.dirname(posixpath.relpath(os.path.realpath(probe.executable), base)),
         system_site_packages=system,
         sources=sources,
-        places=Places(tuple(places)),
+        places=_places((given, root), probe, base, sources, kind=kind, interpreter=interpreter),
         plans=[plan for plan in builder.plans if plan.items],
         shared=builder.shared,
         findings=builder.findings,
     )
+
+
+def _places(
+    prefix: tuple[str, str], probe: Probe, base: str, sources: Mapping[str, str], *, kind: str, interpreter: bool
+) -> Places:
+    """The directories that captured files may name. `prefix`: as given, and with links resolved."""
+    names = _spellings(probe, base)
+    if kind == "base":
+        places = [Place("prefix", tuple(dict.fromkeys((prefix[0], *names))), "")]
+    else:
+        places = [
+            Place("prefix", tuple(dict.fromkeys(prefix)), ""),
+            Place("base", names, PYTHON_MOUNT if interpreter else None),
+        ]
+    places += [
+        Place(f"source:{name}", tuple(dict.fromkeys((path, os.path.realpath(path)))), f"{SOURCE_MOUNT}/{name}")
+        for name, path in sorted(sources.items())
+    ]
+    return Places(tuple(places))
 
 
 def _check(given: str, kind: str, found: Mapping[str, Found], *, interpreter: bool) -> None:
@@ -157,13 +165,10 @@ class _Builder:
         sources, more = find_sources(root, base, sites, found, distributions)
         self.findings += [*findings, *ownership.findings, *more]
         plans = [
-            Plan(Kind.DISTRIBUTION, item.name, item.version, mount, root, portable=item.portable)
-            for item in distributions
+            Plan(Kind.DISTRIBUTION, one.name, one.version, mount, root, portable=one.portable) for one in distributions
         ]
-        rest = {
-            kind: Plan(kind, kind.value, None, mount, root)
-            for kind in (Kind.ENVIRONMENT, Kind.UNOWNED, Kind.INTERPRETER)
-        }
+        others = (Kind.ENVIRONMENT, Kind.UNOWNED, Kind.INTERPRETER)
+        rest = {kind: Plan(kind, kind.value, None, mount, root) for kind in others}
         left_out = 0
         skipped: set[str] = set()
         pycs: list[Found] = []

@@ -1,4 +1,7 @@
-"""Directories under STORE/tmp that vanish with the process that made them, at the latest when the next writer comes."""
+"""Directories that vanish with the process that made them, at the latest when the next one comes: staging and scratch.
+
+Each holds a lock. One whose lock is free was left by a killed process, and whoever sweeps its parent removes it.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +19,11 @@ STALE = 24 * 3600.0
 
 
 class Area:
-    """One directory under `tmp`, alive while its lock is held. Directories in it are not expected."""
+    """One directory under `parent`, alive while its lock is held. Its name begins with `prefix`."""
 
-    def __init__(self, tmp: str) -> None:
+    def __init__(self, parent: str, prefix: str = "") -> None:
         while True:
-            path = os.path.join(tmp, os.urandom(8).hex())
+            path = os.path.join(parent, prefix + os.urandom(8).hex())
             os.mkdir(path)
             # Whoever sweeps between these steps removes the directory again: then another one is made.
             with suppress(FileNotFoundError):
@@ -35,19 +38,24 @@ class Area:
         return os.path.join(self.path, os.urandom(8).hex())
 
     def remove(self) -> None:
-        # What cannot be removed now is debris like that of a killed process, and the next writer tries again.
+        # What cannot be removed now is debris like that of a killed process, and the next sweep tries again.
         with suppress(OSError):
             _clear(self.path)
         os.close(self._fd)
 
 
-def sweep(tmp: str) -> int:
-    """Remove what was left behind under `tmp`; return how many areas that was."""
+def sweep(parent: str, prefix: str = "") -> int:
+    """Remove what was left behind under `parent` with names that begin with `prefix`; return how many areas that was."""
     try:
-        names = os.listdir(tmp)
+        names = os.listdir(parent)
     except FileNotFoundError:
         return 0
-    return sum(_sweep_one(os.path.join(tmp, name)) for name in names)
+    return sum(_sweep_one(os.path.join(parent, name)) for name in names if _is_ours(name, prefix))
+
+
+def _is_ours(name: str, prefix: str) -> bool:
+    rest = name.removeprefix(prefix)
+    return name.startswith(prefix) and len(rest) == 16 and set(rest) <= set("0123456789abcdef")
 
 
 def _sweep_one(path: str) -> bool:
@@ -62,7 +70,7 @@ def _sweep_one(path: str) -> bool:
         finally:
             os.close(fd)
     except OSError:
-        # Another writer was faster, or it is another user's to remove: no reason to stop whoever wants to write.
+        # Another process was faster, or it is another user's to remove: no reason to stop whoever wants to write.
         return False
     return True
 
@@ -92,7 +100,33 @@ def _clear(path: str) -> None:
     """Remove an area, its lock last: until then nobody else touches it."""
     for name in os.listdir(path):
         if name != _LOCK:
-            os.unlink(os.path.join(path, name))
+            remove(os.path.join(path, name))
+    # A sweeper may have taken the place of the lock by now: then the rest is its work.
     with suppress(FileNotFoundError):
         os.unlink(os.path.join(path, _LOCK))
     os.rmdir(path)
+
+
+def remove(path: str) -> None:
+    """Remove a file, or a directory tree, read-only directories too, however deep. What is not there is no error."""
+    directories: list[bytes] = []
+    with suppress(FileNotFoundError):
+        if not stat.S_ISDIR(os.lstat(path).st_mode):
+            os.unlink(path)
+            return
+    pending = [os.fsencode(path)]
+    while pending:
+        directory = pending.pop()
+        directories.append(directory)
+        with suppress(FileNotFoundError):
+            if os.lstat(directory).st_mode & stat.S_IRWXU != stat.S_IRWXU:
+                os.chmod(directory, stat.S_IRWXU)
+            with os.scandir(directory) as listing:
+                for item in listing:
+                    if item.is_dir(follow_symlinks=False):
+                        pending.append(item.path)
+                    else:
+                        os.unlink(item.path)
+    for directory in reversed(directories):
+        with suppress(FileNotFoundError):
+            os.rmdir(directory)

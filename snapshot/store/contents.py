@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from snapshot.model import Descriptor, Digest
 from snapshot.serialize import FormatError, Reader, canonical, parse
-from snapshot.store.locking import try_lock
+from snapshot.store.cached import replace_cached
 from snapshot.store.manifest import CONTENT
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def contents(
     if covered.update(wanted, read) and path is not None:
         # The file saves time and nothing else: who cannot write it does without.
         with suppress(OSError):
-            _save(path, covered.encode())
+            replace_cached(path, covered.encode())
     return covered.mapping()
 
 
@@ -125,19 +125,3 @@ def _load(path: str) -> Covered:
             return decode(file.read())
     except (OSError, FormatError):
         return Covered()  # missing or damaged: it is made anew from the manifests
-
-
-def _save(path: str, data: bytes) -> None:
-    """Replace the file at `path`, unless another process is just doing the same."""
-    os.makedirs(os.path.dirname(path), exist_ok=True)
-    fresh = f"{path}.new"
-    # One name for the new file, so that killed processes leave at most one, which the next one uses.
-    fd = os.open(fresh, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    with os.fdopen(fd, "wb") as file:
-        if try_lock(fd) is False or not os.path.samestat(os.fstat(fd), os.stat(fresh)):
-            return
-        file.truncate(0)
-        file.write(data)
-        file.flush()
-        os.fsync(fd)
-        os.replace(fresh, path)

@@ -108,10 +108,14 @@ def stale(lab, made, store):
     return captured, {path.removeprefix(prefix): why.removesuffix("; left out") for path, why in found.items()}
 
 
-def test_what_is_stale_is_left_out(lab, store, tmp_path):
+MODULES = ("good", "touched", "grown", "hashed", "unchecked", "hashed_wrong", "unchecked_wrong", "short", "magic")
+
+
+@pytest.fixture
+def aged(lab, tmp_path):
+    """An environment with bytecode in every condition."""
     made = lab.venv(tmp_path / "made", "--without-pip", python=lab.interpreter("3.11"))
-    names = ("good", "touched", "grown", "hashed", "unchecked", "hashed_wrong", "unchecked_wrong", "short", "magic")
-    for name in (*names, "orphan", "optimised"):
+    for name in (*MODULES, "orphan", "optimised"):
         source = os.path.join(made.site, f"{name}.py")
         made.write(source, f"NAME = {name!r}\n")
         mode = "TIMESTAMP"
@@ -135,8 +139,11 @@ def test_what_is_stale_is_left_out(lab, store, tmp_path):
         file.write(b"\0\0")
     shutil.copy(cached("good"), cached("good", "cpython-39"))
     shutil.copy(cached("good"), os.path.join(made.site, "sourceless.pyc"))
+    return made
 
-    captured, found = stale(lab, made, store)
+
+def test_what_is_stale_is_left_out(lab, aged, store, tmp_path):
+    captured, found = stale(lab, aged, store)
     assert found == {
         "__pycache__/touched.cpython-311.pyc": "older or newer than its source",
         "__pycache__/grown.cpython-311.pyc": "its source has another size",
@@ -147,7 +154,7 @@ def test_what_is_stale_is_left_out(lab, store, tmp_path):
         "__pycache__/magic.cpython-311.pyc": "written by another interpreter, or cut short",
         "__pycache__/good.cpython-39.pyc": "another interpreter's",
     }
-    back = lab.restored(store, captured.snapshot, tmp_path / "back", made)
+    back = lab.restored(store, captured.snapshot, tmp_path / "back", aged)
     left = {os.path.relpath(path, back.site) for path in pycs(back.site)}
     assert left == {
         "__pycache__/good.cpython-311.pyc",
@@ -158,7 +165,7 @@ def test_what_is_stale_is_left_out(lab, store, tmp_path):
         "sourceless.pyc",
     }
     before = pycs(back.site)
-    for module in (*names, "optimised", "sourceless"):
+    for module in (*MODULES, "optimised", "sourceless"):
         back.run("-c", f"import {module}")
     back.run("-O", "-c", "import optimised")
     assert {path: row for path, row in pycs(back.site).items() if path in before} == before

@@ -10,8 +10,9 @@ import time
 
 import pytest
 
-from snapshot import scratch as module
-from snapshot.scratch import STALE, remove_tree, scratch, sweep
+from snapshot.scratch import scratch, sweep
+from snapshot.store import area as module
+from snapshot.store.area import STALE, remove
 
 
 def names(directory):
@@ -142,10 +143,10 @@ def test_removing_what_is_odd(tmp_path):
     (deep / "loop").symlink_to(".")
     os.chmod(deep, 0o555)
     os.chmod(tmp_path / "top", 0o500)
-    remove_tree(str(tmp_path / "top"))
+    remove(str(tmp_path / "top"))
     assert names(tmp_path) == ["beside", "victim"]
     assert names(tmp_path / "beside") == ["x"]
-    remove_tree(str(tmp_path / "top"))
+    remove(str(tmp_path / "top"))
 
 
 def test_more_levels_than_python_recurses(tmp_path):
@@ -153,5 +154,5 @@ def test_more_levels_than_python_recurses(tmp_path):
     for _ in range(1500):
         os.mkdir(path)
         path += "/d"
-    remove_tree(str(tmp_path / "top"))
+    remove(str(tmp_path / "top"))
     assert names(tmp_path) == []
