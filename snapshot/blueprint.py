@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from snapshot.model import Entry, Layer, Snapshot, Tree
 
 #: Raise it whenever a blueprint of the same snapshot would be another one.
-_VERSION = 4
+_VERSION = 5
 
 
 class UnsafeSnapshotError(SnapshotError, ValueError):
@@ -42,7 +42,7 @@ class Template:
 
     path: str
     mode: int
-    diff_id: str
+    tree: str
     inner: str
     sha256: str
     at: tuple[tuple[int, str], ...]
@@ -58,7 +58,7 @@ class Files(NamedTuple):
     `times` are modification times in nanoseconds.
     """
 
-    diff_id: str
+    tree: str
     mount: str
     paths: list[str]
     modes: list[int]
@@ -75,7 +75,7 @@ class Files(NamedTuple):
         """The same for some of the files."""
         kept = [number for number, path in enumerate(self.paths) if path in paths]
         return Files(
-            self.diff_id,
+            self.tree,
             self.mount,
             [self.paths[number] for number in kept],
             [self.modes[number] for number in kept],
@@ -148,8 +148,8 @@ class Blueprint:
         return self.executable if self.kind == "base" else "bin/python"
 
     def layers(self) -> set[str]:
-        """The diff_ids of the layers that files or templates come from."""
-        return {files.diff_id for files in self.files} | {item.diff_id for item in self.templates}
+        """The trees of the layers that files or templates come from."""
+        return {files.tree for files in self.files} | {item.tree for item in self.templates}
 
     def needs_compiling(self) -> list[str]:
         """Sources that are written anew in each place and whose bytecode has to be made there."""
@@ -166,8 +166,8 @@ class Blueprint:
 
 
 def _template(row: list[Any]) -> Template:
-    path, mode, diff_id, inner, sha256, at = row
-    return Template(path, mode, diff_id, inner, sha256, tuple((offset, token) for offset, token in at))
+    path, mode, tree, inner, sha256, at = row
+    return Template(path, mode, tree, inner, sha256, tuple((offset, token) for offset, token in at))
 
 
 def blueprint_of(
@@ -193,7 +193,7 @@ def blueprint_of(
     check = _Check(snapshot)
     for layer in snapshot.layers:
         check.mount(layer)
-        files = Files(layer.diff_id, layer.mount, [], [], [], [])
+        files = Files(layer.tree, layer.mount, [], [], [], [])
         for entry in trees[layer.tree]:
             path = posixpath.join(layer.mount, entry.path)
             check.entry(path, entry, layer)
@@ -212,7 +212,7 @@ def _add(made: Blueprint, files: Files, path: str, entry: Entry) -> None:
     elif entry.type == "l":
         made.links.append((path, entry.target, entry.at))
     elif entry.at:
-        made.templates.append(Template(path, entry.mode, files.diff_id, entry.path, entry.sha256, entry.at))
+        made.templates.append(Template(path, entry.mode, files.tree, entry.path, entry.sha256, entry.at))
     else:
         files.add(entry)
 

@@ -13,7 +13,6 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from snapshot.blueprint import Blueprint
-from snapshot.scan import encode
 from snapshot.scratch import scratch, sweep
 from snapshot.store.area import remove
 from snapshot.store.cached import replace_cached
@@ -32,34 +31,38 @@ class LayerCache:
         self._layers = os.path.join(self.directory, "layers")
         self._blueprints = os.path.join(self.directory, "blueprints")
 
-    def layer(self, diff_id: str) -> str:
-        return os.path.join(self._layers, diff_id.removeprefix("sha256:"))
+    def layer(self, tree: str) -> str:
+        """Where a layer lies, by the digest of its tree: every file is compared with the tree when it is unpacked, so no
+        other snapshot can put something else there.
+        """
+        return os.path.join(self._layers, tree.removeprefix("sha256:"))
 
-    def has(self, diff_id: str) -> bool:
-        return os.path.isdir(self.layer(diff_id))
+    def has(self, tree: str) -> bool:
+        return os.path.isdir(self.layer(tree))
 
-    def add(self, diff_id: str, unpack: Callable[[str], None]) -> None:
+    def add(self, tree: str, unpack: Callable[[str], None]) -> None:
         """Make the layer by `unpack(directory)`. Whoever is first wins; a process killed meanwhile leaves nothing valid."""
         os.makedirs(self._layers, exist_ok=True)
-        with scratch(self._layers) as tree:
-            unpack(tree)
-            try:
-                os.rename(tree, self.layer(diff_id))
-            except OSError as error:
-                # Another process has made the same layer meanwhile, and that is as good.
-                if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
-                    raise
+        with scratch(self._layers) as fresh:
+            unpack(fresh)
+            self._enter(fresh, tree)
 
-    def heal(self, diff_id: str, paths: list[str], unpack: Callable[[str], None]) -> None:
-        """Replace damaged files by fresh ones: new inodes, so what shares the damaged ones is left as it is."""
-        with scratch(self._layers) as tree:
-            unpack(tree)
-            for path in paths:
-                target = os.path.join(encode(self.layer(diff_id)), encode(path))
-                if os.path.isdir(target) and not os.path.islink(target):
-                    remove(os.fsdecode(target))
-                _make_parents(os.path.dirname(target), stop=encode(self.layer(diff_id)))
-                os.replace(os.path.join(encode(tree), encode(path)), target)
+    def replace(self, tree: str, unpack: Callable[[str], None]) -> None:
+        """Make the layer anew in place of a damaged one: what shares its inodes is left as it is."""
+        with scratch(self._layers) as fresh, scratch(self._layers) as old:
+            unpack(fresh)
+            # Another process may have removed it, or may be doing the same.
+            with suppress(FileNotFoundError):
+                os.rename(self.layer(tree), os.path.join(old, "layer"))
+            self._enter(fresh, tree)
+
+    def _enter(self, fresh: str, tree: str) -> None:
+        try:
+            os.rename(fresh, self.layer(tree))
+        except OSError as error:
+            # Another process has made the same layer meanwhile, and that is as good.
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+                raise
 
     def blueprint(self, snapshot: Digest) -> Blueprint | None:
         try:
@@ -75,7 +78,7 @@ class LayerCache:
         return os.path.join(self._blueprints, snapshot.removeprefix("sha256:") + ".json")
 
     def forget(self, keep: set[str]) -> int:
-        """Remove the layers whose diff_id is not in `keep`; return how many. What was linked from them stays whole."""
+        """Remove the layers whose tree is not in `keep`; return how many. What was linked from them stays whole."""
         removed = 0
         with suppress(FileNotFoundError):
             for name in os.listdir(self._layers):
@@ -91,11 +94,3 @@ class LayerCache:
     def sweep(self) -> int:
         """Remove what killed processes left; return how many scratch directories that was."""
         return sweep(self._layers) if os.path.isdir(self._layers) else 0
-
-
-def _make_parents(directory: bytes, stop: bytes) -> None:
-    if directory != stop and not os.path.isdir(directory):
-        _make_parents(os.path.dirname(directory), stop)
-        with suppress(FileNotFoundError):
-            os.unlink(directory)
-        os.mkdir(directory, 0o755)

@@ -46,7 +46,7 @@ def _node(store: Store, directory: str) -> tuple[int, int]:
     needed: set[str] = set()
     for reference in store.references():
         try:
-            needed.update(layer.diff_id for layer in store.snapshot(reference).layers)
+            needed.update(layer.tree for layer in store.snapshot(reference).layers)
         except SnapshotError:
             return 0, leftovers  # what a damaged snapshot needs is not known, so nothing is forgotten
     return cache.forget(needed), leftovers + cache.sweep()

@@ -65,8 +65,11 @@ def find_sources(
 
 def _path_lines(root: str, path: str) -> list[str]:
     """Absolute directories that a `.pth` or `.egg-link` adds to the path; lines that import are code, not paths."""
-    with open(os.path.join(encode(root), encode(path)), "rb") as file:
-        lines = [decode(line.strip()) for line in file.read().splitlines()]
+    try:
+        with open(os.path.join(encode(root), encode(path)), "rb") as file:
+            lines = [decode(line.strip()) for line in file.read().splitlines()]
+    except (FileNotFoundError, IsADirectoryError):  # a dangling link, or a directory of that name: no paths
+        return []
     if path.endswith(".egg-link"):
         lines = lines[:1]
     return [line for line in lines if line.startswith("/") and not line.startswith(("import ", "import\t", "#"))]

@@ -96,7 +96,12 @@ class Probing:
                 f"{self.python} failed (exit {self._process.returncode}): "
                 f"{tail[-1] if tail else 'no message'}; name a working interpreter with --python"
             )
-        return parse_probe(json.loads(out))
+        try:
+            return parse_probe(json.loads(out))
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise InterpreterError(
+                f"{self.python} is no Python interpreter: it did not answer as one; name one with --python"
+            ) from error
 
 
 def parse_probe(answer: dict[str, Any]) -> Probe:
@@ -133,13 +138,16 @@ class Worker:
     def __init__(self, python: str) -> None:
         self.python = python
         command = target_command(python, "worker")
-        self._process = subprocess.Popen(
-            [python, "-X", "utf8", *command[1:]],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=target_environment(),
-        )
+        try:
+            self._process = subprocess.Popen(
+                [python, "-X", "utf8", *command[1:]],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=target_environment(),
+            )
+        except OSError as error:
+            raise InterpreterError(f"cannot run the interpreter {python}: {error.strerror}") from error
 
     def ask(self, **request: object) -> dict[str, Any]:
         """Send one request. The answer has `error` when that one went wrong; InterpreterError when the process died."""

@@ -45,11 +45,11 @@ class Installed:
 
 @dataclass(slots=True)
 class Ownership:
-    """`owner` maps a path to the number of its distribution in `distributions`."""
+    """`owner` maps a path to the number of its distribution in `distributions`, `shared` one that several list to all of them."""
 
     distributions: list[Installed]
     owner: dict[str, int]
-    shared: frozenset[str]
+    shared: dict[str, list[int]]
     findings: list[Finding]
 
 
@@ -81,7 +81,7 @@ def _name_and_version(root: str, path: str) -> tuple[str, str, bool]:
     fallback = rest.partition("-")[0] or "0"
     try:
         metadata = importlib_metadata.PathDistribution(where).metadata
-    except FileNotFoundError:  # MetadataNotFound, from importlib-metadata 8.8 on
+    except (FileNotFoundError, ValueError):  # MetadataNotFound, from importlib-metadata 8.8 on; or not UTF-8
         return name, fallback, False
     if not metadata:
         return name, fallback, False
@@ -134,10 +134,20 @@ def _read_rows(root: str, item: Installed, inside: list[str], findings: list[Fin
     item.editable = _editable(_read(root, f"{item.metadata}/direct_url.json"))
 
 
+def _rows(item: Installed, record: bytes, findings: list[Finding]) -> list[list[str]]:
+    """The rows of RECORD; one that is not CSV throughout is cut at its commas."""
+    text = decode(record)
+    try:
+        return list(csv.reader(io.StringIO(text, newline="")))
+    except csv.Error as error:
+        findings.append(Finding("record-unchecked", item.metadata, f"RECORD is not CSV throughout: {error}"))
+    return [line.rsplit(",", 2) for line in text.splitlines()]
+
+
 def _parse_record(item: Installed, record: bytes, findings: list[Finding]) -> None:
     outside: list[str] = []
     odd: list[str] = []
-    for row in csv.reader(io.StringIO(decode(record), newline="")):
+    for row in _rows(item, record, findings):
         if not row:
             continue
         path = row[0]
@@ -176,7 +186,7 @@ def _editable(direct_url: bytes | None) -> str | None:
         content = json.loads(direct_url or b"{}")
         if content.get("dir_info", {}).get("editable") and content["url"].startswith("file:"):
             return unquote(urlsplit(content["url"]).path)
-    except (ValueError, AttributeError, KeyError, TypeError):
+    except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
         return None  # not PEP 610; capture goes on, the file itself is kept
     return None
 
@@ -198,7 +208,7 @@ def assign(distributions: list[Installed], found: Mapping[str, Found]) -> Owners
             else:
                 owner[path] = number
         findings += [Finding("missing", path, f"{item.name} {item.version} lists it in RECORD") for path in missing]
-    return Ownership(distributions, owner, frozenset(shared), [*findings, *_shared(distributions, shared, found)])
+    return Ownership(distributions, owner, shared, [*findings, *_shared(distributions, shared, found)])
 
 
 def _shared(distributions: list[Installed], shared: dict[str, list[int]], found: Mapping[str, Found]) -> list[Finding]:

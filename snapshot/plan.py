@@ -41,7 +41,7 @@ class Plan:
     """A layer to be. `root` is the directory that paths are relative to; `portable`: see `ownership.Installed`.
 
     `stored`: whether the layer goes into the store (the interpreter's is read for its digest in any case). `sources` is
-    the plan that a bytecode plan belongs to.
+    the plan that a bytecode plan belongs to. `claims` are files that another plan has and that RECORD here lists too.
     """
 
     kind: Kind
@@ -53,6 +53,7 @@ class Plan:
     portable: bool = False
     stored: bool = True
     sources: Plan | None = None
+    claims: list[Item] = field(default_factory=list)
 
     def location(self, item: Item) -> bytes:
         return item.real or os.path.join(encode(self.root), encode(item.path))

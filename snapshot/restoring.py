@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import json
 import os
-import posixpath
 import stat
 import time
 from contextlib import contextmanager
@@ -18,7 +17,7 @@ from snapshot.blueprint import file_time
 from snapshot.cache import LayerCache
 from snapshot.errors import SnapshotError
 from snapshot.forked import balanced, run_all, shares
-from snapshot.model import FIXED_MTIME, RECEIPT, Digest
+from snapshot.model import FIXED_MTIME, HOME, RECEIPT, Digest
 from snapshot.place import METHODS, Link, Placer, digest_of_file, write_file
 from snapshot.rendering import Rendering
 from snapshot.scan import encode
@@ -117,7 +116,9 @@ def _destination(destination: str | os.PathLike[str]) -> str:
     try:
         if os.listdir(target):
             raise DestinationError(f"{target} is not empty; choose another destination or empty it first")
-    except FileNotFoundError:
+    except FileNotFoundError as error:
+        if os.path.islink(target):
+            raise DestinationError(f"{target} is a link that leads nowhere; choose another destination") from error
         return target
     except NotADirectoryError as error:
         raise DestinationError(f"{target} is a file; choose another destination") from error
@@ -219,7 +220,8 @@ class _Builder:
 
     def _directories(self) -> None:
         os.chmod(self._tree, 0o755)
-        made = [os.path.join(self._tree, encode(directory)) for directory in self._blueprint.directories]
+        wanted = dict.fromkeys([*self._blueprint.directories, HOME])
+        made = [os.path.join(self._tree, encode(directory)) for directory in wanted]
         for path in made:
             os.mkdir(path, 0o755)
         if made and stat.S_IMODE(os.lstat(made[0]).st_mode) != 0o755:  # a umask that hides things from others
@@ -253,24 +255,24 @@ class _Builder:
         return damaged, placer.linked, placer.written, placer.method
 
     def _place(self, files: Files, placer: Placer, *, full: bool) -> list[str]:
-        digests = self._supply.get().digests(files.diff_id) if full else None
-        return placer.place(files, self._cache.layer(files.diff_id), self._target(files), digests)
+        digests = self._supply.get().digests(files.tree) if full else None
+        return placer.place(files, self._cache.layer(files.tree), self._target(files), digests)
 
     def _target(self, files: Files) -> str:
         return os.path.join(os.fsdecode(self._tree), files.mount).rstrip("/")
 
     def _heal(self, files: Files) -> None:
         """Files that were changed through a link of an earlier restore, or removed: fresh ones take their place."""
-        self._supply.get().heal(files.diff_id, files.paths)
+        self._supply.get().heal(files.tree)
         again = self._place(files, self._placer, full=True)
         if again:
-            source = self._cache.layer(files.diff_id)
+            source = self._cache.layer(files.tree)
             raise SnapshotError(f"{source} changes while it is used: {again[0]!r}; restore again")
 
     def _template(self, template: Template) -> bytes:
-        location = os.path.join(encode(self._cache.layer(template.diff_id)), encode(template.inner))
+        location = os.path.join(encode(self._cache.layer(template.tree)), encode(template.inner))
         if digest_of_file(location) != template.sha256:
-            self._supply.get().heal(template.diff_id, [template.inner])
+            self._supply.get().heal(template.tree)
         with open(location, "rb") as file:
             return file.read()
 
@@ -280,27 +282,31 @@ class _Builder:
         if not sources:
             return
         from snapshot.bytecode import cache_path
-        from snapshot.interpreter import Worker
+        from snapshot.interpreter import InterpreterError, Worker
 
         base = os.fsdecode(self._rendering.values["base"])
         if self._blueprint.captured:
             base = os.path.join(os.fsdecode(self._tree), self._blueprint.base_mount).rstrip("/")
-        with Worker(os.path.join(base, self._blueprint.executable)) as worker:
-            for path in sources:
-                source = os.path.join(os.fsdecode(self._tree), path)
-                # One that does not compile here did not where it came from, or never had bytecode.
-                worker.ask(
-                    op="compile",
-                    path=source,
-                    name=path,
-                    out=cache_path(source, self._blueprint.cache_tag),
-                    mtime=FIXED_MTIME,
-                )
+        try:
+            with Worker(os.path.join(base, self._blueprint.executable)) as worker:
+                for path in sources:
+                    source = os.path.join(os.fsdecode(self._tree), path)
+                    # One that does not compile here did not where it came from, or never had bytecode.
+                    worker.ask(
+                        op="compile",
+                        path=source,
+                        name=path,
+                        out=cache_path(source, self._blueprint.cache_tag),
+                        mtime=FIXED_MTIME,
+                    )
+        except InterpreterError as error:
+            # Not where it lies now, in a directory that is gone in a moment, but where it would have been.
+            destination = os.fsdecode(self._rendering.values["prefix"])
+            raise InterpreterError(str(error).replace(os.fsdecode(self._tree), destination)) from error
 
 
 def _receipt(tree: str, blueprint: Blueprint, target: str, base: str | None, store: Store, placer: Placer) -> None:
     """What `verify` needs to know of a restored environment."""
-    os.makedirs(os.path.join(tree, posixpath.dirname(RECEIPT)), exist_ok=True)
     content = {
         "schema": 1,
         "snapshot": blueprint.snapshot,

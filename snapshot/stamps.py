@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,7 @@ def stamp(plan: Plan, facts: str, newest: float) -> str | None:
         ).encode("utf-8", "surrogateescape")
     )
     rows = []
-    for item in plan.items:
+    for item in (*plan.items, *plan.claims):
         if item.real is not None:
             return None
         for file in (item, item.source) if item.source is not None else (item,):
@@ -72,8 +73,8 @@ class Stamps:
         try:
             with open(self._path, "rb") as file:
                 content = json.load(file)
-        except (FileNotFoundError, ValueError):
-            return {}
+        except (OSError, ValueError, RecursionError):
+            return {}  # missing, damaged, or somebody else's: everything is read
         return content if isinstance(content, dict) else {}
 
     def find(self, key: str, stamp: str | None) -> tuple[Layer, tuple[Finding, ...]] | None:
@@ -85,6 +86,8 @@ class Stamps:
             layer = decode_layer(Reader(row["layer"], self._path))
             findings = tuple(Finding(*parts) for parts in row["findings"])
         except (FormatError, KeyError, TypeError):
+            return None
+        if not all(isinstance(text, str) for item in findings for text in (item.kind, item.path, item.detail)):
             return None
         self._fresh[key] = row
         return layer, findings
@@ -101,4 +104,6 @@ class Stamps:
         """Keep what this capture found, in place of what was known."""
         if self._fresh == self._known:
             return
-        replace_cached(self._path, canonical(self._fresh))
+        # Who may not write them does without: the next capture takes longer, and is right.
+        with suppress(PermissionError):
+            replace_cached(self._path, canonical(self._fresh))

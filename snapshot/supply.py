@@ -51,7 +51,7 @@ class Supply:
         if self._loaded is None:
             manifest = self._store.manifest(self._reference)
             snapshot = self._store.snapshot(self._reference)
-            self._loaded = snapshot, manifest, {layer.diff_id: layer for layer in snapshot.layers}
+            self._loaded = snapshot, manifest, {layer.tree: layer for layer in snapshot.layers}
         return self._loaded
 
     def provide(self) -> Blueprint:
@@ -61,7 +61,7 @@ class Supply:
         record = read_record(self._store, manifest)
         blueprint = blueprint_of(self._reference.snapshot, snapshot, trees, None if record is None else record.base)
         needed = blueprint.layers()
-        missing = [layers[diff_id] for diff_id in sorted(needed) if not self._cache.has(diff_id)]
+        missing = [layers[tree] for tree in sorted(needed) if not self._cache.has(tree)]
         self.unpacked_all = len(missing) == len(needed)
         missing.sort(key=lambda layer: -layer.size)
         self._check_space(missing)
@@ -75,7 +75,7 @@ class Supply:
 
     def _add(self, layers: list[Layer], advance: Callable[[int], None]) -> None:
         for layer in layers:
-            self._cache.add(layer.diff_id, partial(self.unpack, layer, advance=advance))
+            self._cache.add(layer.tree, partial(self.unpack, layer, advance=advance))
 
     def unpack(self, layer: Layer, root: str, advance: Callable[[int], None] = lambda _: None) -> None:
         _, manifest, _ = self._load()
@@ -90,15 +90,16 @@ class Supply:
             read_layer(source, layer, tree, blob.digest, unpacker.take)
             source.finish()
 
-    def digests(self, diff_id: str) -> dict[str, str]:
+    def digests(self, tree: str) -> dict[str, str]:
         """sha256 (hexadecimal) by path of a layer's files."""
         _, manifest, layers = self._load()
-        layer = layers[diff_id]
+        layer = layers[tree]
         return {entry.path: entry.sha256 for entry in read_tree(self._store, manifest, layer.tree, layer.label)}
 
-    def heal(self, diff_id: str, paths: list[str]) -> None:
-        layer = self._load()[2][diff_id]
-        self._cache.heal(diff_id, paths, lambda root: self.unpack(layer, root))
+    def heal(self, tree: str) -> None:
+        """Unpack a layer anew, in place of what is damaged."""
+        layer = self._load()[2][tree]
+        self._cache.replace(tree, partial(self.unpack, layer))
 
     def _check_space(self, missing: list[Layer]) -> None:
         """A declared size that does not fit is refused before it fills the disk."""

@@ -193,7 +193,11 @@ class _Builder:
         self._summarise_unowned(rest[Kind.UNOWNED], sites)
         self._left_out(left_out)
         self._collisions(by_path)
-        self.shared.update(((root, path), by_path[path]) for path in ownership.shared if path in by_path)
+        for path, numbers in ownership.shared.items():
+            if path in by_path:
+                self.shared[root, path] = by_path[path]
+                for number in numbers[1:]:
+                    plans[number].claims.append(by_path[path][1])
         self.plans += [*plans, *rest.values()]
         self._compiled.append((mount, by_path, [item for item in pycs if not _below(item.path, skipped)]))
         self.findings[before:] = located(mount, self.findings[before:])

@@ -190,7 +190,7 @@ class _Directory:
             self._problem("moved", "", f"it was restored to {self._destination}: scripts and pyvenv.cfg point there")
         found = walk(self._root)
         digests: dict[tuple[str, str], str] = {
-            (layer.diff_id, entry.path): entry.sha256 for layer in snapshot.layers for entry in trees[layer.tree]
+            (layer.tree, entry.path): entry.sha256 for layer in snapshot.layers for entry in trees[layer.tree]
         }
         expected = self._files(blueprint, found, digests)
         expected |= self._templates(blueprint, found, snapshot.layers, manifest, trees)
@@ -206,7 +206,7 @@ class _Directory:
         self, blueprint: Blueprint, found: Mapping[str, Found], digests: Mapping[tuple[str, str], str]
     ) -> set[str]:
         rows = [
-            (posixpath.join(files.mount, path), mode, size, digests[files.diff_id, path])
+            (posixpath.join(files.mount, path), mode, size, digests[files.tree, path])
             for files in blueprint.files
             for path, mode, size in zip(files.paths, files.modes, files.sizes, strict=True)
         ]
@@ -246,14 +246,14 @@ class _Directory:
         manifest: Manifest,
         trees: StoredTrees,
     ) -> set[str]:
-        wanted = {(item.diff_id, item.inner) for item in blueprint.templates}
+        wanted = {(item.tree, item.inner) for item in blueprint.templates}
         content: dict[tuple[str, str], bytes] = {}
         for layer in layers:
-            if any(diff_id == layer.diff_id for diff_id, _ in wanted):
+            if any(tree == layer.tree for tree, _ in wanted):
                 content.update(self._template_bytes(layer, manifest, trees[layer.tree], wanted))
 
         def read(template: Template) -> bytes:
-            return content[template.diff_id, template.inner]
+            return content[template.tree, template.inner]
 
         for template, data in Rendering(blueprint, self._destination, self._base).files(read):
             location = os.path.join(encode(self._root), encode(template.path))
@@ -270,11 +270,11 @@ class _Directory:
         content: dict[tuple[str, str], bytes] = {}
 
         def take(entry: Entry, pieces: Iterator[memoryview]) -> None:
-            data = b"".join(pieces) if (layer.diff_id, entry.path) in wanted else None
+            data = b"".join(pieces) if (layer.tree, entry.path) in wanted else None
             for _ in pieces:
                 pass
             if data is not None:
-                content[layer.diff_id, entry.path] = data
+                content[layer.tree, entry.path] = data
 
         blob = manifest.content[layer.diff_id]
         with self._store.open(blob) as source:

@@ -202,8 +202,8 @@ def rendered(golden, parts, destination):
     """Every location-dependent file and link at `destination`, bytes as latin-1."""
     trees = {part.layer.tree: decode_tree(part.tree) for part in parts.values()}
     rendering = Rendering(blueprint_of(digest_of(b"any"), golden, trees), destination, None)
-    content = {(parts[name].layer.diff_id, entry.path): data for name in layers() for entry, data in layers()[name][4]}
-    files = rendering.files(lambda template: content[template.diff_id, template.inner])
+    content = {(parts[name].layer.tree, entry.path): data for name in layers() for entry, data in layers()[name][4]}
+    files = rendering.files(lambda template: content[template.tree, template.inner])
     return {
         "files": {template.path: data.decode("latin-1") for template, data in files},
         "links": dict(rendering.links()),

@@ -35,6 +35,7 @@ def handle(request):
 
 def main():
     warnings.simplefilter("ignore")
+    os.umask(0o022)
     sys.setrecursionlimit(10000)
     for line in sys.stdin:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -103,7 +104,9 @@ def leftovers(*directories):
             if os.path.basename(directory) == "tmp" and os.path.dirname(directory) == str(top):
                 found += [os.path.join(directory, name) for name in (*names, *files)]
             found += [os.path.join(directory, name) for name in names if name.startswith(".envparity-")]
-            found += [os.path.join(directory, name) for name in files if name.endswith(".part")]
+            if os.path.basename(directory) in {"stamps", "blueprints"}:
+                whole = re.compile(r"[0-9a-f]{64}\.json")
+                found += [os.path.join(directory, name) for name in files if not whole.fullmatch(name)]
     return found
 
 

@@ -10,7 +10,7 @@ def test_layers_are_forgotten_and_what_was_restored_stays_whole(environment, sto
     captured = snapshot.capture(environment, store, interpreter=False, name="thing")
     destination = tmp_path / "restored"
     snapshot.restore("thing", destination, store, link="hardlink")
-    layers = {layer.diff_id for layer in store.snapshot("thing").layers}
+    layers = {layer.tree for layer in store.snapshot("thing").layers}
     cache = LayerCache(store.cache)
     kept = {layer for layer in layers if cache.has(layer)}
     assert kept

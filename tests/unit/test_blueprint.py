@@ -42,7 +42,7 @@ def test_every_entry_has_its_place():
     assert [(item.path, item.inner, item.mode, item.at) for item in made.templates] == [
         ("bin/tool", "bin/tool", 0o755, ((2, "prefix"),))
     ]
-    assert made.layers() == {interpreter.layer.diff_id, other.layer.diff_id}
+    assert made.layers() == {interpreter.layer.tree, other.layer.tree}
     assert (made.origin, made.python) == ("/base", "bin/python")
 
 

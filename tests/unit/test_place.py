@@ -18,6 +18,7 @@ from snapshot.bytecode import stale_because
 from snapshot.interpreter import run_probe
 from snapshot.model import FIXED_MTIME, Kind
 from snapshot.place import LinkError
+from snapshot.restoring import DestinationError
 from snapshot.store import Store
 from tests.building import ENVIRONMENT, INTERPRETER, built, file, link, publish
 
@@ -424,3 +425,13 @@ def test_nothing_is_written_over_or_through(tmp_path):
 def test_the_digest_of_what_cannot_be_read_is_none(tmp_path):
     assert place.digest_of_file(os.fsencode(tmp_path / "gone")) == ""
     assert place.digest_of_file(os.fsencode(tmp_path)) == ""
+
+
+def test_a_destination_that_is_a_dangling_link(store, tmp_path):
+    (tmp_path / "link").symlink_to("gone")
+    with pytest.raises(DestinationError) as caught:
+        restore("x", tmp_path / "link", store)
+    message = " ".join(map(str, caught.value.args))
+    assert str(tmp_path / "link") in message
+    assert "choose another destination" in message
+    assert sorted(os.listdir(tmp_path)) == ["link", "store"]

@@ -2,50 +2,14 @@
 
 from __future__ import annotations
 
-import base64
-import compileall
-import hashlib
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from snapshot import Store, capture
-
-
-def recorded(data):
-    return "sha256=" + base64.urlsafe_b64encode(hashlib.sha256(data).digest()).rstrip(b"=").decode() + f",{len(data)}"
-
-
-class Environment:
-    """A venv with three distributions made by hand: `one` and `other` both claim `bin/tool`."""
-
-    def __init__(self, path):
-        self.path = path
-        command = [sys.executable, "-m", "venv", "--without-pip", str(path)]
-        subprocess.run(command, check=True)
-        self.site = next((path / "lib").glob("python3*")) / "site-packages"
-        self.tool = f"#!{path}/bin/python\nprint('a tool')\n".encode()
-        (path / "bin/tool").write_bytes(self.tool)
-        (path / "bin/tool").chmod(0o755)
-        for name in ("one", "other", "third"):
-            self.distribution(name, shared=name != "third")
-        (path / "notes.txt").write_text(f"kept in {path}\n")
-        (path / "link").symlink_to("notes.txt")
-        compileall.compile_dir(str(self.site), quiet=2)
-
-    def distribution(self, name, *, shared):
-        note = self.site / f"{name}-1.0.dist-info"
-        note.mkdir()
-        (note / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        (self.site / f"{name}.py").write_bytes(b"value = 1\n")
-        rows = [f"{name}.py,{recorded(b'value = 1' + bytes([10]))}", f"{note.name}/METADATA,,", f"{note.name}/RECORD,,"]
-        if shared:
-            rows.append(f"../../../bin/tool,{recorded(self.tool)}")
-        (note / "RECORD").write_text("\n".join(rows) + "\n")
+from tests.handmade import HandMade
 
 
 def rewrite(path, data):
@@ -78,7 +42,7 @@ EDITS = {
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory):
-    return Environment(Path(tmp_path_factory.mktemp("stamps")) / "env")
+    return HandMade(Path(tmp_path_factory.mktemp("stamps")) / "env").make()
 
 
 @pytest.fixture(scope="module")
