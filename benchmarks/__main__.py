@@ -16,7 +16,7 @@ import platformdirs
 from rich.console import Console
 
 from benchmarks.bounds import GOALS, read_guard
-from benchmarks.environments import RECIPES, Builder, Tools, choose_cache, variables
+from benchmarks.environments import RECIPES, Builder, Tools, choose_cache, remove_tree, variables
 from benchmarks.errors import BenchmarkError, CommandFailedError
 from benchmarks.machine import describe_machine, describe_versions
 from benchmarks.measuring import Runner
@@ -24,7 +24,6 @@ from benchmarks.plot import plot
 from benchmarks.report import Results, conclusion, document, markdown, misses, tables
 from benchmarks.selection import select
 from benchmarks.workloads import PLAN, Bench, peaks_of, rows_of
-from snapshot.scratch import remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -112,7 +111,7 @@ def run(chosen: argparse.Namespace, selected: Mapping[str, Sequence[str]]) -> Re
             series.setdefault(item.name, {})[name] = taken
             rows += rows_of(item.name, workload, taken, bounds)
             memory += peaks_of(item.name, workload, taken, bounds)
-    remove_tree(str(place))
+    remove_tree(place)
     return Results(
         when=datetime.now(timezone.utc).date().isoformat(),
         rounds=rounds,
@@ -129,7 +128,7 @@ def run(chosen: argparse.Namespace, selected: Mapping[str, Sequence[str]]) -> Re
 
 def clear(place: Path, *, pause: float) -> None:
     """Remove what was measured before, and give the file system time to forget it (`Bench.put_aside` says why)."""
-    remove_tree(str(place))
+    remove_tree(place)
     os.sync()
     if pause:
         _say(f"waiting {pause:.0f} s for the file system to settle")

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.errors import BenchmarkError, CommandFailedError, MissingToolError
-from snapshot.scratch import remove_tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -165,7 +164,7 @@ class Builder:
         }
         if not mark.exists() or json.loads(mark.read_bytes()) != wanted:
             self._say(f"building the environment {recipe.name}")
-            remove_tree(os.fspath(home))
+            remove_tree(home)
             home.mkdir(parents=True)
             self._install(recipe, prefix, lock)
             mark.write_text(json.dumps(wanted, indent=1) + "\n")
@@ -206,6 +205,14 @@ class Builder:
             last = " ".join(done.stderr.strip().splitlines()[-3:])
             raise CommandFailedError(f"{' '.join(map(str, command))} ended with {done.returncode}: {last}")
         return done.stdout
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a directory with everything in it; directories may be read-only. One that is not there is no error."""
+    for directory, _, _ in os.walk(path):
+        os.chmod(directory, 0o700)
+    if path.exists():
+        shutil.rmtree(path)
 
 
 def measure_tree(prefix: Path) -> tuple[int, int]:

@@ -82,11 +82,18 @@ class Series:
 class Runner:
     """Runs contenders with one environment of variables. What they print goes to files in `directory`."""
 
-    def __init__(self, environ: Mapping[str, str], directory: Path, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        environ: Mapping[str, str],
+        directory: Path,
+        say: Callable[[str], None],
+        sync: Callable[[], None] = os.sync,
+    ) -> None:
         self._environ = dict(environ)
         self._output = directory / "stdout"
         self._errors = directory / "stderr"
         self._say = say
+        self._sync = sync
 
     def take_turns(self, title: str, contenders: Sequence[Contender], rounds: int) -> dict[str, Series]:
         """One uncounted round, then `rounds` counted ones: every contender once in each, and in each another one begins."""
@@ -106,7 +113,7 @@ class Runner:
 
     def _once(self, contender: Contender, *, watch: bool = False) -> tuple[Sample, int | None]:
         contender.prepare()
-        os.sync()
+        self._sync()
         writing = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
         actions = [
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),

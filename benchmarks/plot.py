@@ -16,8 +16,11 @@ WIDTH = 860
 LEFT, RIGHT = 250, 140
 BAR, STEP, HEAD, TOP, BOTTOM = 16, 30, 34, 58, 40
 
+#: Between two numbers of the axis.
+_STEPS = tuple(step * 10.0**power for power in range(-1, 9) for step in (1, 2, 5))
+
 _STYLE = (
-    'text{font-family:system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif;font-size:12px;fill:#0f172a}'
+    'text{font-family:system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif;font-size:12px;fill:#0f172a;paint-order:stroke;stroke:#fff;stroke-width:3px}'
     ".t{font-size:15px;font-weight:600}.h{font-size:13px;font-weight:600}.s{font-size:11px;fill:#475569}.e{text-anchor:end}"
     ".m{text-anchor:middle}.x{fill:#b91c1c;font-weight:600}"
 )
@@ -55,13 +58,14 @@ def _summary(rows: Sequence[Row]) -> str:
 
 def _axis(scale: float, most: float, height: int) -> Iterator[str]:
     bottom = height - BOTTOM + 6
-    step = 0.2 if most <= 2.5 else 1.0
+    step = next(step for step in _STEPS if most / step <= 12)
     for number in range(int(most / step) + 1):
         value = number * step
         x = LEFT + value * scale
-        colour, width = ("#64748b", 1.5) if abs(value - 1) < step / 2 else ("#e2e8f0", 1)
-        yield f'<line x1="{x:.1f}" y1="{TOP}" x2="{x:.1f}" y2="{bottom}" stroke="{colour}" stroke-width="{width}"/>'
+        yield f'<line x1="{x:.1f}" y1="{TOP}" x2="{x:.1f}" y2="{bottom}" stroke="#e2e8f0"/>'
         yield f'<text x="{x:.1f}" y="{bottom + 16}" class="s m">{value:.1f}</text>'
+    one = LEFT + scale
+    yield f'<line x1="{one:.1f}" y1="{TOP}" x2="{one:.1f}" y2="{bottom}" stroke="#64748b" stroke-width="1.5"/>'
 
 
 def _groups(rows: Sequence[Row], names: Sequence[str], scale: float) -> Iterator[str]:

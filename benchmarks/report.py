@@ -81,9 +81,13 @@ def amount(value: float, unit: str) -> str:
 
 def spread(summary: Summary, unit: str) -> str:
     """The median, with the extremes where they differ from it."""
-    middle = amount(summary.median, unit)
-    low, high = amount(summary.low, unit), amount(summary.high, unit)
-    return middle if low == high else f"{middle} ({low.removesuffix(f' {unit}')}-{high.removesuffix(f' {unit}')})"
+    texts = [amount(value, unit) for value in (summary.median, summary.low, summary.high)]
+    middle, low, high = texts
+    if low == high:
+        return middle
+    if len({text.split()[1] for text in texts}) == 1:
+        low, high = low.split()[0], high.split()[0]
+    return f"{middle} ({low}-{high})"
 
 
 def ratio_text(value: float, unit: str) -> str:

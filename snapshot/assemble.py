@@ -83,10 +83,11 @@ def snapshot_of(found: Survey, layers: Sequence[Layer], *, interpreter: bool, by
         captured=interpreter,
         digest=digest or digest_of(b""),
     )
+    had_bytecode = any(plan.kind is Kind.BYTECODE for plan in found.plans)
     environment = Environment(
         kind=found.kind,
         base_mount=PYTHON_MOUNT if found.kind == "venv" else "",
-        bytecode={"keep": "kept", "drop": "none", "compile": "compiled"}[bytecode],
+        bytecode="compiled" if bytecode == "compile" else "kept" if had_bytecode else "none",
         system_site_packages=found.system_site_packages,
         sources=tuple((name, f"{SOURCE_MOUNT}/{name}") for name in sorted(found.sources)),
     )

@@ -153,16 +153,13 @@ class Blueprint:
 
     def needs_compiling(self) -> list[str]:
         """Sources that are written anew in each place and whose bytecode has to be made there."""
-        if self.bytecode == "none" or (self.bytecode == "kept" and not self._has_bytecode()):
+        if self.bytecode == "none":
             return []
         return [
             item.path
             for item in self.templates
             if item.path.endswith(".py") and (self.bytecode == "compiled" or not item.path.startswith("bin/"))
         ]
-
-    def _has_bytecode(self) -> bool:
-        return any(path.endswith(".pyc") for files in self.files for path in files.paths)
 
 
 def _template(row: list[Any]) -> Template:

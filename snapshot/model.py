@@ -153,7 +153,7 @@ class Interpreter:
 class Environment:
     """How the layers make an environment again. `kind` is `venv` or `base` (an interpreter's own prefix).
 
-    `bytecode` is `none`, `kept` (what the environment had) or `compiled` (every source has its own).
+    `bytecode` is `none`, `kept` (as far as the environment had it) or `compiled` (every source has its own).
     """
 
     kind: str

@@ -35,7 +35,10 @@ def raw_file(directory, name, data=b""):
 #: What is done to the environment, and a finding that must come of it (its kind).
 ODDITIES = {
     "RECORD with an unclosed quote": (lambda e: (e.note / "RECORD").write_bytes(b'"' + b"x,y,z\n" * 40_000), None),
-    "RECORD with a huge field": (lambda e: (e.note / "RECORD").write_bytes(b"x" * 200_000 + b",,\n"), "record-unchecked"),
+    "RECORD with a huge field": (
+        lambda e: (e.note / "RECORD").write_bytes(b"x" * 200_000 + b",,\n"),
+        "record-unchecked",
+    ),
     "RECORD with a NUL": (lambda e: (e.note / "RECORD").write_bytes(b"a\0b,,\n"), None),
     "RECORD that is not UTF-8": (lambda e: (e.note / "RECORD").write_bytes(b"\xff.py,sha256=abc,1\n"), "missing"),
     "RECORD with other digests": (

@@ -372,7 +372,9 @@ def test_modes_do_not_depend_on_the_umask(store, tmp_path, umask):
 def test_bytecode_that_is_compiled_in_place_is_valid_and_readable_by_all(tmp_path, umask):
     probe = run_probe(sys.executable, sys.prefix)
     fields = ("implementation", "version", "cache_tag", "soabi", "platform")
-    interpreter = replace(INTERPRETER, captured=False, **{name: getattr(probe, name) for name in fields})
+    executable = os.path.relpath(os.path.realpath(probe.executable), os.path.realpath(probe.base))
+    known = {name: getattr(probe, name) for name in fields}
+    interpreter = replace(INTERPRETER, captured=False, executable=executable, **known)
     store = Store(tmp_path / "store")
     source = file("lib/where.py", b"WHERE = ''\n", at=((9, "prefix"),))
     broken = file("lib/broken.py", b"not python at all ''\n", at=((19, "prefix"),))
