@@ -93,12 +93,14 @@ def _differing_layers(a: Description, b: Description) -> Iterator[Pair]:
         mine += [layer for layer in spare[0] if _key(layer) == key][: max(0, len(yours) - len(mine))]
         yours += [layer for layer in spare[1] if _key(layer) == key][: max(0, len(mine) - len(yours))]
         # An environment can hold a distribution twice: in two places, or as two versions in one place.
-        yield from _match(
+        pairs = _match(
             mine,
             yours,
             lambda layer: layer.sort_key,
             (lambda layer: (layer.mount, layer.version), lambda layer: layer.mount, lambda _: None),
         )
+        # In an order that does not depend on which side is the first.
+        yield from sorted(pairs, key=lambda pair: sorted(layer.sort_key for layer in pair if layer))
 
 
 def _has_base(side: Description) -> bool:

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 #: For the small canonical JSON of trees and records.
 SMALL_LEVEL = 9
 
-#: A layer larger than this (bytes) gets a hash table that stays in the processor's second-level cache.
-_LARGE = 64 << 20
+#: Layers larger than this (bytes) are compiled libraries for the most part.
+_LARGE = 24 << 20
 
 #: A layer larger than this (bytes) keeps one thread busy when all others are done: zstandard gets threads of its own for it.
 _HUGE = 256 << 20
@@ -24,7 +24,10 @@ _HUGE = 256 << 20
 #: Bytes handed to zstandard at once: large enough that a call's cost vanishes, small enough for the cache.
 CHUNK = 1 << 20
 
-#: A window beyond this is refused: what a decoder must hold in memory, in bytes (zstd -3 wants 2 MiB).
+#: 16 MiB: the files of a distribution resemble each other over longer distances than level 3 looks back.
+_WINDOW_LOG = 24
+
+#: A window beyond this is refused: what a decoder must hold in memory, in bytes.
 MAX_WINDOW = 1 << 27
 
 
@@ -41,20 +44,23 @@ class Source(Protocol):
 
 
 def _parameters(size: int) -> zstandard.ZstdCompressionParameters:
-    """Smaller than level 3 and faster, on installed packages (docs/format.md, "Figures"): its strategy is that of levels 1
-    and 2, with a window that spans several libraries and a hash table to match.
+    """Smaller than plain level 3, and faster on compiled libraries (docs/format.md, "Figures").
+
+    Large layers get the strategy of levels 1 and 2 with a hash table and a window that suit libraries; the others, which hold
+    text and bytecode, level 3 with that window.
     """
+    threads = {"threads": cores(), "job_size": 8 << 20} if size > _HUGE else {}
+    if size <= _LARGE:
+        return zstandard.ZstdCompressionParameters.from_level(3, window_log=_WINDOW_LOG)
     return zstandard.ZstdCompressionParameters(
-        window_log=24,
-        hash_log=17 if size > _LARGE else 18,
+        window_log=_WINDOW_LOG,
+        hash_log=18,
         chain_log=16,
         search_log=1,
         min_match=6,
         target_length=0,
         strategy=zstandard.STRATEGY_FAST,
-        write_checksum=False,
-        threads=cores() if size > _HUGE else 0,
-        job_size=8 << 20 if size > _HUGE else 0,
+        **threads,
     )
 
 

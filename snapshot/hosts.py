@@ -37,6 +37,8 @@ def find_host(needed: Blueprint, python: str | None, candidates: Iterable[str | 
             continue
         found = answers.ask(real)
         unfit = found if isinstance(found, str) else _unfit(needed, found)
+        if unfit is None and not os.path.exists(os.path.join(found["base"], needed.executable)):  # type: ignore[index]
+            unfit = f"its base has no {needed.executable}"
         tried[real] = unfit or "fits"
         if unfit is None and not isinstance(found, str):
             base = os.path.realpath(found["base"])

@@ -38,7 +38,7 @@ class _Stream:
             if not self._buffer:
                 self._buffer = memoryview(next(self._chunks, b""))
                 if not self._buffer:
-                    raise DamagedLayerError(f"{self._what}: it ends too early; capture the snapshot again")
+                    raise DamagedLayerError(f"{self._what}: it ends too early; delete that blob and capture again")
             piece = self._buffer[:size]
             self._buffer = self._buffer[size:]
             size -= len(piece)
@@ -48,7 +48,7 @@ class _Stream:
         found = b"".join(self.pieces(len(wanted)))
         if found != wanted:
             raise DamagedLayerError(
-                f"{self._what}: at {where!r} it is not what its tree says; the store was changed: capture again"
+                f"{self._what}: at {where!r} it is not what its tree says; delete that blob and capture again"
             )
 
     def finish(self) -> None:
@@ -113,7 +113,7 @@ class Unpacker:
                     written += os.write(fd, piece[written:])
             if digest.hexdigest() != entry.sha256:
                 raise DamagedLayerError(
-                    f"{self._what}: {entry.path!r} does not have the digest that its tree says; capture again"
+                    f"{self._what}: {entry.path!r} does not have the digest that its tree says; delete that blob and capture again"
                 )
             os.fchmod(fd, entry.mode)
             time = file_time(entry.sha256)

@@ -54,7 +54,7 @@ def lying(tree_rows, tar):
 )
 def test_a_member_that_the_tree_does_not_have(ground, member):
     ground.publish(lying([file("a")], tar_with(member)))
-    ground.refuses(LAYER + "at 'a' it is not what its tree says; the store was changed: capture again")
+    ground.refuses(LAYER + "at 'a' it is not what its tree says; delete that blob and capture again")
 
 
 def test_a_member_more(ground):
@@ -87,7 +87,7 @@ def test_a_tar_that_ends_early(ground, cut):
 
 def test_a_file_with_other_content(ground):
     ground.publish(lying([file("lib/a", b"good")], tar_of([(file("lib/a", b"good")[0], b"evil")])))
-    ground.refuses(LAYER + "'lib/a' does not have the digest that its tree says; capture again")
+    ground.refuses(LAYER + "'lib/a' does not have the digest that its tree says; delete that blob and capture again")
 
 
 def test_padding_that_is_not_empty(ground):
