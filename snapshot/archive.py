@@ -49,6 +49,17 @@ def header(entry: Entry) -> bytes:
     return _block(b"PaxHeaders/0", 0o644, len(extended), b"x", b"") + extended + padding(len(extended)) + block
 
 
+def _is_plain(entry: Entry) -> bool:
+    """Whether `header` is one block."""
+    return (
+        entry.size < _LARGEST
+        and len(entry.path) <= 100
+        and entry.path.isascii()
+        and len(entry.target) <= 100
+        and entry.target.isascii()
+    )
+
+
 def padding(size: int) -> bytes:
     """Zeros from the end of `size` bytes to the next block."""
     return bytes(-size % BLOCK)
@@ -58,7 +69,7 @@ def tar_size(tree: Iterable[Entry]) -> int:
     """Bytes of the whole tar."""
     total = len(END)
     for entry in tree:
-        total += len(header(entry)) + entry.size + -entry.size % BLOCK
+        total += (BLOCK if _is_plain(entry) else len(header(entry))) + entry.size + -entry.size % BLOCK
     return total
 
 

@@ -14,7 +14,7 @@ from snapshot.model import FIXED_MTIME, HOME, PYTHON_MOUNT, SOURCE_MOUNT, Digest
 from snapshot.relocate import UnknownTokenError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Mapping
 
     from snapshot.model import Entry, Layer, Snapshot, Tree
 
@@ -240,7 +240,10 @@ class _Check:
             raise UnsafeSnapshotError(f"two layers have {path!r}: {self._leaves[path]} and {layer.label}")
         else:
             self._leaves[path] = layer.label
-        self._directories.update(_parents(path))
+        parent = path.rpartition("/")[0]
+        while parent and parent not in self._directories:
+            self._directories.add(parent)
+            parent = parent.rpartition("/")[0]
         if entry.type == "l":
             self._link(path, entry, layer)
 
@@ -280,13 +283,6 @@ class _Check:
                     raise UnknownTokenError(
                         f"{template.path!r} depends on {token!r}, which the snapshot does not have; capture it again"
                     )
-
-
-def _parents(path: str) -> Iterable[str]:
-    parent = posixpath.dirname(path)
-    while parent:
-        yield parent
-        parent = posixpath.dirname(parent)
 
 
 def leads_out(path: str, target: str) -> bool:

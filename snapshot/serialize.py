@@ -110,11 +110,15 @@ class Reader:
             )
 
 
+#: An empty name, `.` or `..`: also what a leading, trailing or double slash makes.
+_UNSAFE = re.compile(r"(?:\A|/)\.{0,2}(?:/|\Z)")
+
+
 def check_path(path: str, where: str, *, empty: bool = False) -> str:
     """Refuse a path that could leave the directory it is relative to."""
     if empty and not path:
         return path
-    if "\0" in path or not all(name not in ("", ".", "..") for name in path.split("/")):
+    if "\0" in path or _UNSAFE.search(path):
         raise FormatError(f"{where}: unsafe path {path!r} (absolute, empty or with '.' or '..')")
     if path.count("/") >= DEEPEST:
         raise FormatError(f"{where}: {path[:40]!r}... has over {DEEPEST} levels")

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 from snapshot.blueprint import blueprint_of
 from snapshot.errors import SnapshotError
 from snapshot.forked import balanced, run_all, shares
+from snapshot.model import Digest
 from snapshot.progress import counter
 from snapshot.store.backend import MissingBlobError
-from snapshot.trees import StoredTrees, read_record, read_tree
+from snapshot.trees import StoredTrees, read_record
 from snapshot.unpack import Unpacker, read_layer
 
 if TYPE_CHECKING:
@@ -44,24 +45,26 @@ class Supply:
         self._reference = reference
         self._cache = cache
         self._progress = progress
-        self._loaded: tuple[Snapshot, Manifest, dict[str, Layer]] | None = None
+        self._loaded: tuple[Manifest, Snapshot, StoredTrees] | None = None
         self.unpacked_all = False
 
-    def _load(self) -> tuple[Snapshot, Manifest, dict[str, Layer]]:
+    def _load(self) -> tuple[Manifest, Snapshot, StoredTrees]:
         if self._loaded is None:
             manifest = self._store.manifest(self._reference)
             snapshot = self._store.snapshot(self._reference)
-            self._loaded = snapshot, manifest, {layer.tree: layer for layer in snapshot.layers}
+            self._loaded = manifest, snapshot, StoredTrees(self._store, manifest, snapshot)
         return self._loaded
+
+    def _layer(self, tree: str) -> Layer:
+        return next(layer for layer in self._load()[1].layers if layer.tree == tree)
 
     def provide(self) -> Blueprint:
         """Unpack what the cache lacks, and keep the blueprint."""
-        snapshot, manifest, layers = self._load()
-        trees = StoredTrees(self._store, manifest, snapshot)
+        manifest, snapshot, trees = self._load()
         record = read_record(self._store, manifest)
         blueprint = blueprint_of(self._reference.snapshot, snapshot, trees, None if record is None else record.base)
         needed = blueprint.layers()
-        missing = [layers[tree] for tree in sorted(needed) if not self._cache.has(tree)]
+        missing = [self._layer(tree) for tree in sorted(needed) if not self._cache.has(tree)]
         self.unpacked_all = len(missing) == len(needed)
         missing.sort(key=lambda layer: -layer.size)
         self._check_space(missing)
@@ -78,28 +81,24 @@ class Supply:
             self._cache.add(layer.tree, partial(self.unpack, layer, advance=advance))
 
     def unpack(self, layer: Layer, root: str, advance: Callable[[int], None] = lambda _: None) -> None:
-        _, manifest, _ = self._load()
+        manifest, _, trees = self._load()
         if layer.diff_id not in manifest.content:
             raise MissingBlobError(
                 f"the manifest has no blob for layer {layer.label}; copy or capture the snapshot again"
             )
         blob = manifest.content[layer.diff_id]
-        tree = read_tree(self._store, manifest, layer.tree, layer.label)
         with self._store.open(blob) as source:
             unpacker = Unpacker(root, f"layer {layer.label} (blob {blob.digest})", advance)
-            read_layer(source, layer, tree, blob.digest, unpacker.take)
+            read_layer(source, layer, trees[layer.tree], blob.digest, unpacker.take)
             source.finish()
 
     def digests(self, tree: str) -> dict[str, str]:
         """sha256 (hexadecimal) by path of a layer's files."""
-        _, manifest, layers = self._load()
-        layer = layers[tree]
-        return {entry.path: entry.sha256 for entry in read_tree(self._store, manifest, layer.tree, layer.label)}
+        return {entry.path: entry.sha256 for entry in self._load()[2][Digest(tree)]}
 
     def heal(self, tree: str) -> None:
         """Unpack a layer anew, in place of what is damaged."""
-        layer = self._load()[2][tree]
-        self._cache.replace(tree, partial(self.unpack, layer))
+        self._cache.replace(tree, partial(self.unpack, self._layer(tree)))
 
     def _check_space(self, missing: list[Layer]) -> None:
         """A declared size that does not fit is refused before it fills the disk."""

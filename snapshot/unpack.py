@@ -7,7 +7,6 @@ does not have; and a tree was checked when it was read. Every file's digest is c
 from __future__ import annotations
 
 import os
-import posixpath
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -34,6 +33,13 @@ class _Stream:
         self._buffer = memoryview(b"")
 
     def pieces(self, size: int) -> Iterator[memoryview]:
+        """The next `size` bytes, in one piece where they lie together."""
+        if size <= len(self._buffer):
+            piece, self._buffer = self._buffer[:size], self._buffer[size:]
+            return iter((piece,) if size else ())
+        return self._collect(size)
+
+    def _collect(self, size: int) -> Iterator[memoryview]:
         while size:
             if not self._buffer:
                 self._buffer = memoryview(next(self._chunks, b""))
@@ -45,8 +51,7 @@ class _Stream:
             yield piece
 
     def expect(self, wanted: bytes, where: str) -> None:
-        found = b"".join(self.pieces(len(wanted)))
-        if found != wanted:
+        if b"".join(self.pieces(len(wanted))) != wanted:
             raise DamagedLayerError(
                 f"{self._what}: at {where!r} it is not what its tree says; delete that blob and capture again"
             )
@@ -102,7 +107,7 @@ class Unpacker:
 
     def take(self, entry: Entry, pieces: Iterator[memoryview]) -> None:
         path = encode(entry.path)
-        self._directory(posixpath.dirname(entry.path))
+        self._directory(entry.path.rpartition("/")[0])
         digest = sha256()
         fd = os.open(os.path.join(self._root, path), _WRITE, 0o600)
         try:
@@ -126,7 +131,7 @@ class Unpacker:
         missing = []
         while path not in self._made:
             missing.append(path)
-            path = posixpath.dirname(path)
+            path = path.rpartition("/")[0]
         for directory in reversed(missing):
             # A file or link of this name would make this fail: nothing is written through anything.
             os.mkdir(os.path.join(self._root, encode(directory)), 0o755)
