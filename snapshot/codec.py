@@ -15,9 +15,6 @@ if TYPE_CHECKING:
 #: For the small canonical JSON of trees and records.
 SMALL_LEVEL = 9
 
-#: Layers larger than this (bytes) are compiled libraries for the most part.
-_LARGE = 24 << 20
-
 #: A layer larger than this (bytes) keeps one thread busy when all others are done: zstandard gets threads of its own for it.
 _HUGE = 256 << 20
 
@@ -44,24 +41,9 @@ class Source(Protocol):
 
 
 def _parameters(size: int) -> zstandard.ZstdCompressionParameters:
-    """Smaller than plain level 3, and faster on compiled libraries (docs/format.md, "Figures").
-
-    Large layers get the strategy of levels 1 and 2 with a hash table and a window that suit libraries; the others, which hold
-    text and bytecode, level 3 with that window.
-    """
+    """Level 3 with a longer window (docs/format.md, "Figures")."""
     threads = {"threads": cores(), "job_size": 8 << 20} if size > _HUGE else {}
-    if size <= _LARGE:
-        return zstandard.ZstdCompressionParameters.from_level(3, window_log=_WINDOW_LOG)
-    return zstandard.ZstdCompressionParameters(
-        window_log=_WINDOW_LOG,
-        hash_log=18,
-        chain_log=16,
-        search_log=1,
-        min_match=6,
-        target_length=0,
-        strategy=zstandard.STRATEGY_FAST,
-        **threads,
-    )
+    return zstandard.ZstdCompressionParameters.from_level(3, window_log=_WINDOW_LOG, **threads)
 
 
 class Compressor:
