@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 CACHE = "__pycache__"
-_HEADER = 16
+#: Bytes before the code (PEP 552).
+HEADER = 16
 _FIXED = FIXED_MTIME.to_bytes(4, "little")
 
 
@@ -40,7 +41,7 @@ def stale_because(data: bytes, magic: bytes, mtime: int, size: int, source_hash:
     `mtime` (seconds) and `size` (bytes) are the source's; `source_hash` computes the PEP 552 hash when it is needed. An
     unchecked hash is checked too: Python would not, and would run whatever is in the file.
     """
-    if len(data) <= _HEADER or data[:4] != magic:
+    if len(data) <= HEADER or data[:4] != magic:
         return "written by another interpreter, or cut short"
     flags = int.from_bytes(data[4:8], "little")
     if flags == 0:

@@ -8,9 +8,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from snapshot import bytecode
+from snapshot.assemble import SourceHasher
 from snapshot.interpreter import Worker
 from snapshot.model import FIXED_MTIME, Finding, Kind
-from snapshot.plan import Item, Plan
+from snapshot.plan import Item, Plan, located
 from snapshot.scan import Found, encode
 from snapshot.survey import bytecode_plan
 
@@ -25,6 +26,7 @@ def compile_missing(survey: Survey, directory: str, cores: int, advance: Callabl
 
     A source that does not compile (a template, another Python's syntax) is a finding. The environment is not touched.
     """
+    findings = _leave_out_stale(survey)
     have = {(id(plan.sources), item.path) for plan in survey.plans if plan.kind is Kind.BYTECODE for item in plan.items}
     tag = survey.probe.cache_tag
     jobs = [
@@ -38,7 +40,6 @@ def compile_missing(survey: Survey, directory: str, cores: int, advance: Callabl
     ]
     # Large sources first; each worker takes every n-th, so that they end together.
     jobs.sort(key=lambda job: -job[2].found.stat.st_size)
-    findings: list[Finding] = []
     made: list[tuple[Plan, Item, bytes]] = []
 
     def work(share: list[tuple[int, Plan, Item]]) -> None:
@@ -53,7 +54,8 @@ def compile_missing(survey: Survey, directory: str, cores: int, advance: Callabl
                     mtime=FIXED_MTIME,
                 )
                 if "error" in answer:
-                    findings.append(Finding("not-compiled", item.path, str(answer["error"])[:200]))
+                    said = Finding("not-compiled", item.path, str(answer["error"])[:200])
+                    findings.extend(located(plan.mount, [said]))
                 else:
                     made.append((plan, item, out))
                 advance(1)
@@ -63,6 +65,36 @@ def compile_missing(survey: Survey, directory: str, cores: int, advance: Callabl
             pass
     _add(survey, made, tag)
     return findings
+
+
+def _leave_out_stale(survey: Survey) -> list[Finding]:
+    """Take bytecode that is not valid for its source out of the plans: then it is missing, and is made."""
+    findings: list[Finding] = []
+    with SourceHasher(survey.python) as hasher:
+        for plan in survey.plans:
+            if plan.kind is not Kind.BYTECODE:
+                continue
+            kept = []
+            for item in plan.items:
+                why = _stale(plan, item, survey.probe.magic, hasher)
+                if why is None:
+                    kept.append(item)
+                else:
+                    findings += located(plan.mount, [Finding("stale-bytecode", item.path, f"{why}; compiled anew")])
+            plan.items = kept
+    return findings
+
+
+def _stale(plan: Plan, item: Item, magic: bytes, hasher: SourceHasher) -> str | None:
+    source, sources = item.source, plan.sources
+    assert source is not None  # noqa: S101 - survey made it so
+    assert sources is not None  # noqa: S101
+    with open(plan.location(item), "rb") as file:
+        head = file.read(bytecode.HEADER + 1)
+    status = source.found.stat
+    return bytecode.stale_because(
+        head, magic, int(status.st_mtime), status.st_size, lambda: hasher.ask(sources.location(source))
+    )
 
 
 def _add(survey: Survey, made: list[tuple[Plan, Item, bytes]], tag: str) -> None:

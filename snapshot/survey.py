@@ -39,7 +39,7 @@ def survey(
     probing = Probing(executable, root)
     try:
         found = walk(root, prune=lambda path: path == HOME)
-    except BaseException:
+    except BaseException:  # whatever ends this, Control-C too, must not leave the interpreter's process behind
         probing.stop()
         raise
     probe = probing.result()

@@ -1,6 +1,8 @@
 """What a capture refuses, reports and leaves behind."""
 
 import os
+import subprocess
+import sys
 
 import pytest
 
@@ -121,3 +123,31 @@ def test_an_edit_is_seen_by_the_next_capture_whatever_its_time(environment, stor
     os.utime(source, ns=(before.st_atime_ns, before.st_mtime_ns))
     second = snapshot.capture(environment, store, interpreter=False)
     assert first.parity_root != second.parity_root
+
+
+@pytest.mark.parametrize("stale", ["older than its source", "another hash"])
+def test_bytecode_that_is_stale_is_compiled_anew(environment, store, tmp_path, stale):
+    site = next(environment.glob("lib/python*/site-packages"))
+    source = site / "thing" / "__init__.py"
+    mode = "unchecked-hash" if stale == "another hash" else "timestamp"
+    compiled = [sys.executable, "-m", "compileall", "-q", "--invalidation-mode", mode, str(site)]
+    subprocess.run(compiled, check=True)
+    source.write_text("answer = 43\nmore = True\n")
+    captured = snapshot.capture(environment, store, interpreter=False, bytecode="compile")
+    (finding,) = [finding for finding in captured.findings if finding.kind == "stale-bytecode"]
+    assert finding.path.endswith(f"thing/__pycache__/__init__.{sys.implementation.cache_tag}.pyc")
+    assert finding.detail.endswith("; compiled anew")
+
+    destination = tmp_path / "restored"
+    snapshot.restore(captured.snapshot, destination, store, python=sys.executable)
+
+    def bytecode():
+        return {path: path.stat().st_mtime_ns for path in destination.rglob("*.pyc")}
+
+    before = bytecode()
+    subprocess.run([destination / "bin" / "python", "-m", "compileall", "-q", destination / "lib"], check=True)
+    assert before
+    assert bytecode() == before
+    code = "import thing; print(thing.answer)"
+    done = subprocess.run([destination / "bin" / "python", "-c", code], check=True, capture_output=True, text=True)
+    assert done.stdout == "43\n"
