@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 @click.option("--no-interpreter", is_flag=True, help="Leave the interpreter out; a restore then needs a fitting one.")
 @click.option("--no-bytecode", is_flag=True, help="Leave .pyc files out.")
 @click.option("--compile-bytecode", is_flag=True, help="Compile what has no .pyc yet.")
+@click.option("--no-deltas", is_flag=True, help="Store what changed whole, and not as the difference.")
 @json_option
 @click.pass_obj
 def capture(
@@ -38,6 +39,7 @@ def capture(
     no_interpreter: bool,
     no_bytecode: bool,
     compile_bytecode: bool,
+    no_deltas: bool,
     as_json: bool,
 ) -> None:
     """Capture the environment at PREFIX (default: the one that runs this command)."""
@@ -55,6 +57,7 @@ def capture(
             size_limit=size_limit,
             interpreter=not no_interpreter,
             bytecode=bytecode,
+            deltas=not no_deltas,
             progress=progress,
         )
     if as_json:

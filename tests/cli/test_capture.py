@@ -25,12 +25,13 @@ def test_by_default_it_captures_the_environment_that_runs_it(envparity, library)
         "size_limit": 1_000_000_000,
         "interpreter": True,
         "bytecode": "keep",
+        "deltas": True,
         "progress": None,  # no terminal
     }
 
 
 def test_every_option_reaches_the_library(envparity, library):
-    words = "capture /env --python /py --name churn/3 --size-limit 1.5GiB --no-interpreter --compile-bytecode"
+    words = "capture /env --python /py --name churn/3 --size-limit 1.5GiB --no-interpreter --compile-bytecode --no-deltas"
     envparity(*words.split())
     prefix, options = options_of(library)
     assert prefix == "/env"
@@ -40,6 +41,7 @@ def test_every_option_reaches_the_library(envparity, library):
         "size_limit": 1_610_612_736,
         "interpreter": False,
         "bytecode": "compile",
+        "deltas": False,
         "progress": None,
     }
 
