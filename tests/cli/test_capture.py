@@ -31,7 +31,9 @@ def test_by_default_it_captures_the_environment_that_runs_it(envparity, library)
 
 
 def test_every_option_reaches_the_library(envparity, library):
-    words = "capture /env --python /py --name churn/3 --size-limit 1.5GiB --no-interpreter --compile-bytecode --no-deltas"
+    words = (
+        "capture /env --python /py --name churn/3 --size-limit 1.5GiB --no-interpreter --compile-bytecode --no-deltas"
+    )
     envparity(*words.split())
     prefix, options = options_of(library)
     assert prefix == "/env"

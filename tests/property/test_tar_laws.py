@@ -11,7 +11,6 @@ import tempfile
 from hashlib import sha256
 
 import pytest
-import zstandard
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
