@@ -26,6 +26,7 @@ COMMANDS = {
     "remove": "shelf:remove",
     "gc": "shelf:collect",
     "check": "shelf:check",
+    "optimize": "optimize:optimize",
     "quickstart": "quickstart:quickstart",
 }
 

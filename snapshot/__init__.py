@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from snapshot.describing import describe
     from snapshot.errors import SnapshotError
     from snapshot.model import Description, Digest, Finding, Snapshot
+    from snapshot.optimizing import Optimized, optimize
     from snapshot.restoring import Restored, restore
     from snapshot.store.store import Problem, Store
     from snapshot.trees import load
@@ -25,6 +26,7 @@ __all__ = [
     "Description",
     "Digest",
     "Finding",
+    "Optimized",
     "Problem",
     "Restored",
     "Snapshot",
@@ -35,6 +37,7 @@ __all__ = [
     "collect",
     "describe",
     "load",
+    "optimize",
     "restore",
     "verify",
 ]
@@ -46,6 +49,7 @@ _HOMES = {
     "Description": "model",
     "Digest": "model",
     "Finding": "model",
+    "Optimized": "optimizing",
     "Problem": "store.store",
     "Restored": "restoring",
     "Snapshot": "model",
@@ -56,6 +60,7 @@ _HOMES = {
     "collect": "collecting",
     "describe": "describing",
     "load": "trees",
+    "optimize": "optimizing",
     "restore": "restoring",
     "verify": "verifying",
 }

@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 #: For the small canonical JSON of trees and records.
 SMALL_LEVEL = 9
 
+#: Levels of full blobs: while an environment is captured; when there is some time; when there is much.
+CAPTURE, BETTER, BEST = 3, 9, 19
+
 #: A layer larger than this (bytes) keeps one thread busy when all others are done: zstandard gets threads of its own for it.
 _HUGE = 256 << 20
 
@@ -47,27 +50,36 @@ class Source(Protocol):
     def read(self, size: int = -1, /) -> bytes: ...
 
 
-def _parameters(size: int) -> zstandard.ZstdCompressionParameters:
-    """Level 3 with a longer window (docs/format.md, "Figures")."""
+def _parameters(size: int, level: int) -> zstandard.ZstdCompressionParameters:
+    """The level with a longer window (docs/format.md, "Figures")."""
+    if level != CAPTURE:
+        return zstandard.ZstdCompressionParameters.from_level(level, window_log=_WINDOW_LOG + 1)
     threads = {"threads": cores(), "job_size": 8 << 20} if size > _HUGE else {}
-    return zstandard.ZstdCompressionParameters.from_level(3, window_log=_WINDOW_LOG, **threads)
+    return zstandard.ZstdCompressionParameters.from_level(level, window_log=_WINDOW_LOG, **threads)
 
 
 class Compressor:
     """Streams bytes into `sink` as one zstd frame. `size` (bytes) is about what will come."""
 
-    def __init__(self, sink: Sink, size: int) -> None:
+    def __init__(self, sink: Sink, size: int, level: int = CAPTURE) -> None:
         self._sink = sink
-        self._frame = zstandard.ZstdCompressor(compression_params=_parameters(size)).compressobj()
+        self._written = 0
+        self._frame = zstandard.ZstdCompressor(compression_params=_parameters(size, level)).compressobj()
 
     def write(self, data: bytes | bytearray | memoryview, /) -> int:
         packed = self._frame.compress(data)
         if packed:
-            self._sink.write(packed)
+            self._out(packed)
         return len(data)
 
-    def close(self) -> None:
-        self._sink.write(self._frame.flush())
+    def close(self) -> int:
+        """End the frame; return how many bytes it has."""
+        self._out(self._frame.flush())
+        return self._written
+
+    def _out(self, packed: bytes) -> None:
+        self._sink.write(packed)
+        self._written += len(packed)
 
 
 class Effort(NamedTuple):

@@ -7,7 +7,7 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from snapshot.codec import CHUNK, QUICK, Compressor, dictionary_of, note, pack_against
+from snapshot.codec import CAPTURE, CHUNK, QUICK, Compressor, dictionary_of, note, pack_against
 from snapshot.delta import Planner, encode_head, encode_segment
 from snapshot.errors import SnapshotError
 from snapshot.model import Descriptor
@@ -32,7 +32,7 @@ SMALLEST = 16 << 10
 DEPTH = 8
 
 #: A delta larger than this part of the full blob is not worth the time that it takes to read.
-_PAYS = 0.85
+PAYS = 0.85
 
 #: A new full blob begins when the deltas in a row would take more than this many times the bytes of the full blob at their end.
 _ROW = 2.0
@@ -106,7 +106,7 @@ class Encoder:
             with self._tars.file(base.layer.diff_id, base.layer.label, base.layer.size) as other:
                 plan = Planner(base.layer.diff_id, base.tree).plan(tree)
                 written = write_delta(plan, raw, other, blob, self._pool)
-            if written <= _PAYS * expected and base.row + written <= _ROW * base.full:
+            if written <= PAYS * expected and base.row + written <= _ROW * base.full:
                 notes: dict[str, str] = {CONTENT: layer.diff_id, BASE: base.layer.diff_id}
                 return Descriptor(DELTA_TYPE, *blob.close(), notes)
             # It is never closed, so it goes with what else was staged and not published.
@@ -151,8 +151,9 @@ def compressed(raw: Tar) -> bytes:
     return sink.getvalue()
 
 
-def compress(raw: Tar, sink: Sink) -> None:
-    compressor = Compressor(sink, raw.size)
+def compress(raw: Tar, sink: Sink, level: int = CAPTURE) -> int:
+    """Write a full blob; return how many bytes it has."""
+    compressor = Compressor(sink, raw.size, level)
     for offset in range(0, raw.size, CHUNK):
         compressor.write(raw.read((offset, min(CHUNK, raw.size - offset))))
-    compressor.close()
+    return compressor.close()

@@ -8,9 +8,8 @@ from collections import Counter
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from snapshot.codec import unpack_small
 from snapshot.errors import SnapshotError
-from snapshot.serialize import decode_tree
+from snapshot.trees import read_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -76,10 +75,7 @@ class Lineage:
         """Raises SnapshotError."""
         with self._lock:
             if layer.tree not in self._trees:
-                what = f"tree of {layer.label}"
-                self._trees[layer.tree] = decode_tree(
-                    unpack_small(self._store.read(self._content[layer.tree]), what), what
-                )
+                self._trees[layer.tree] = read_tree(self._store, self._content, layer.tree, layer.label)
             return self._trees[layer.tree]
 
     def _index(self) -> dict[str, list[tuple[Layer, int]]]:
@@ -97,7 +93,7 @@ class Lineage:
 
     def _readable(self) -> Iterator[tuple[Layer, Tree]]:
         for layer in self._newest:
-            with suppress(SnapshotError, KeyError):
+            with suppress(SnapshotError):
                 yield layer, self.tree(layer)
 
 

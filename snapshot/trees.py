@@ -14,30 +14,32 @@ from snapshot.store.manifest import RECORD_TYPE
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from snapshot.model import Record, Snapshot
+    from snapshot.model import Descriptor, Record, Snapshot
     from snapshot.store.manifest import Manifest
     from snapshot.store.store import Store
 
 
-def read_content(store: Store, manifest: Manifest, content: Digest, what: str) -> bytes:
-    """The uncompressed bytes whose digest is `content`, verified against it. For trees and records."""
-    if content not in manifest.content:
+def read_content(store: Store, blobs: Mapping[Digest, Descriptor], content: Digest, what: str) -> bytes:
+    """The uncompressed bytes whose digest is `content`, verified against it. For trees and records. `blobs` says which blob
+    holds what (`Manifest.content`, `Store.contents`).
+    """
+    if content not in blobs:
         raise MissingBlobError(f"{what}: the manifest has no blob for {content}; copy or capture the snapshot again")
-    data = unpack_small(store.read(manifest.content[content]), what)
+    data = unpack_small(store.read(blobs[content]), what)
     if digest_of(data) != content:
         raise FormatError(f"{what}: its content is not {content}; capture the snapshot again")
     return data
 
 
-def read_tree(store: Store, manifest: Manifest, digest: Digest, label: str) -> Tree:
-    return decode_tree(read_content(store, manifest, digest, f"tree of {label}"), f"tree of {label}")
+def read_tree(store: Store, blobs: Mapping[Digest, Descriptor], digest: Digest, label: str) -> Tree:
+    return decode_tree(read_content(store, blobs, digest, f"tree of {label}"), f"tree of {label}")
 
 
 def read_record(store: Store, manifest: Manifest) -> Record | None:
     """The capture record, when the manifest has one: it is no part of the snapshot's identity."""
     for content, descriptor in manifest.content.items():
         if descriptor.media_type == RECORD_TYPE:
-            return decode_record(read_content(store, manifest, content, "capture record"))
+            return decode_record(read_content(store, manifest.content, content, "capture record"))
     return None
 
 
@@ -52,7 +54,7 @@ class StoredTrees(Mapping[Digest, Tree]):
 
     def __getitem__(self, digest: Digest) -> Tree:
         if digest not in self._read:
-            self._read[digest] = read_tree(self._store, self._manifest, digest, self._labels[digest])
+            self._read[digest] = read_tree(self._store, self._manifest.content, digest, self._labels[digest])
         return self._read[digest]
 
     def __iter__(self) -> Iterator[Digest]:

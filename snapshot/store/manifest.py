@@ -37,6 +37,10 @@ DOCUMENT_TYPES = frozenset(
 )
 
 CONTENT = "vnd.envparity.content"
+#: Of a layer that `optimize` has written: how hard it tried. It need not try as hard again.
+EFFORT = "vnd.envparity.effort"
+#: Of a full blob: the diff_id of a layer against which a delta was tried, and did not pay.
+REFUSED = "vnd.envparity.refused"
 #: Of a delta: the diff_id of the layer against whose tar it was made.
 BASE = "vnd.envparity.base"
 SNAPSHOT = "vnd.envparity.snapshot"
@@ -176,7 +180,9 @@ def _annotations(value: Mapping[str, Any]) -> dict[str, str]:
     return {key: text for key, text in rows if isinstance(text, str)}
 
 
-def encode_manifest(config: Descriptor, content: Mapping[Digest, Descriptor]) -> bytes:
+def encode_manifest(
+    config: Descriptor, content: Mapping[Digest, Descriptor], annotations: Mapping[str, str] | None = None
+) -> bytes:
     """Equal arguments give equal bytes: there is no time in it, so a repeated capture makes the same manifest."""
     layers = [
         Descriptor(blob.media_type, blob.digest, blob.size, {**blob.annotations, CONTENT: digest})
@@ -189,6 +195,7 @@ def encode_manifest(config: Descriptor, content: Mapping[Digest, Descriptor]) ->
             "artifactType": ARTIFACT_TYPE,
             "config": encode_descriptor(config),
             "layers": [encode_descriptor(layer) for layer in layers],
+            **({"annotations": dict(annotations)} if annotations else {}),
         }
     )
 
@@ -296,6 +303,19 @@ def with_reference(
             kept.append(row)
     added = encode_reference(new)
     return Index(index.raw, (*kept, added)), reference_of(added, new.snapshot)
+
+
+def with_manifests(index: Index, replaced: Mapping[Digest, Descriptor]) -> Index:
+    """The index with other manifests for the same snapshots, by the digest of the manifest that was there."""
+
+    def changed(row: Row) -> Row:
+        new = None if row.descriptor is None else replaced.get(row.descriptor.digest)
+        if new is None or row.descriptor is None:
+            return row
+        descriptor = Descriptor(new.media_type, new.digest, new.size, row.descriptor.annotations)
+        return Row({**row.raw, "digest": new.digest, "size": new.size}, descriptor)
+
+    return Index(index.raw, tuple(map(changed, index.rows)))
 
 
 def without(index: Index, rows: tuple[Row, ...]) -> Index:

@@ -26,11 +26,12 @@ from snapshot.store.manifest import (
     decode_manifest,
     encode_manifest,
     reference_of,
+    with_manifests,
     with_reference,
     without,
 )
 from snapshot.store.reading import DamagedBlobError, VerifyingReader, load_index, open_blob, read_blob, snapshot_of
-from snapshot.store.scrub import Collected, Problem, check, collect
+from snapshot.store.scrub import Collected, Problem, check, collect, reachable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -285,6 +286,38 @@ class Batch:
             if changed is not index:
                 backend.replace_index(changed.encode())
         return Published(reference, added)
+
+    def rewrite(self, manifests: Mapping[Digest, Manifest]) -> None:
+        """Let other manifests stand for the same snapshots, durably, and delete what only the old ones needed.
+
+        `manifests` has the new ones (their `size` does not count) by the digest of the old; one that is not in the index any more is
+        left out. Their blobs are staged in this batch, or in the store already.
+        """
+        replaced = {
+            old: Descriptor(MANIFEST_TYPE, *self.put(encode_manifest(new.config, new.content, new.annotations)))
+            for old, new in manifests.items()
+        }
+        backend = self._store.backend
+        with backend.lock():
+            index = load_index(backend) or EMPTY
+            there = {row.descriptor.digest: row.descriptor for row in index.rows if row.descriptor}
+            current = {old: new for old, new in replaced.items() if old in there}
+            if not current:
+                return  # somebody else was faster; what is staged goes
+            before = {
+                blob.digest
+                for old in current
+                for blob in decode_manifest(read_blob(backend, there[old])).content.values()
+            }
+            self._staging.publish()
+            for old, descriptor in current.items():
+                self._require((descriptor, *manifests[old].content.values()))
+            changed = with_manifests(index, current)
+            backend.replace_index(changed.encode())
+            staged = {blob.digest for new in manifests.values() for blob in new.content.values()}
+            gone = before | staged | set(current) | {each.digest for each in replaced.values()}
+            for digest in gone - reachable(backend, changed):
+                backend.delete(digest)
 
     def _require(self, blobs: tuple[Descriptor, ...]) -> None:
         backend = self._store.backend

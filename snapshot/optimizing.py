@@ -1,0 +1,217 @@
+"""Optimize: encode what the store has anew, so that it takes less room and the newest snapshots are restored as fast as ever.
+
+Nothing is changed in place. New blobs are written, then manifests that use them take the place of the old ones in the index by one
+rename, and only then the blobs that nobody needs any more are deleted. A snapshot's id does not depend on how its layers
+are encoded, and a reader that finds a blob gone looks where its content is now (`tars.Tars`).
+"""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from snapshot.arrangement import groups_of, strays
+from snapshot.codec import BEST, BETTER, CAPTURE, QUICK, THOROUGH, DamagedLayerError
+from snapshot.errors import SnapshotError
+from snapshot.progress import cores, counter
+from snapshot.recoding import Pass, Recoder
+from snapshot.serialize import FormatError
+from snapshot.store.backend import MissingBlobError
+from snapshot.store.manifest import DELTA_TYPE, LAYER_TYPE
+from snapshot.store.reading import DamagedBlobError
+from snapshot.tars import bases
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from snapshot.arrangement import Group
+    from snapshot.model import Descriptor, Digest, Snapshot
+    from snapshot.progress import Progress
+    from snapshot.store.manifest import Manifest, Reference
+    from snapshot.store.store import Batch, Store
+
+#: Bytes of tars after which what was done is published: so much work is lost at most when the command is killed.
+_ROUND = 1 << 30
+
+
+@dataclass(frozen=True, slots=True)
+class Optimized:
+    """What `optimize` did. `before` and `after` are the bytes of all blobs that snapshots need; `layers` were encoded anew;
+    `complete` is false when the time was over before everything was looked at. `problems` says what could not be read and was
+    left as it was.
+    """
+
+    before: int
+    after: int
+    layers: int
+    complete: bool
+    problems: tuple[str, ...]
+    seconds: float
+
+    @property
+    def saved(self) -> int:
+        return self.before - self.after
+
+
+#: The first gains most, in little time; the second takes the rest.
+_PASSES = (Pass("arrange", 1, BETTER, THOROUGH), Pass("compress", 2, BEST, THOROUGH))
+
+#: For what is encoded anew only because its base is going.
+_REBASE = Pass("rebase", 0, CAPTURE, QUICK)
+
+
+def optimize(
+    store: Store,
+    *,
+    max_time: float | None = None,
+    target_size: int | None = None,
+    progress: Progress | None = None,
+) -> Optimized:
+    """Encode the layers of all snapshots anew: the newest ones whole and compressed harder, older ones as deltas against them.
+
+    `max_time` (seconds): begin nothing new after that. `target_size` (bytes of all blobs): stop when the store is no larger.
+    It may be interrupted at any moment, and repeated: what was done well before is not done again. Raises StoreError.
+    """
+    begin = time.perf_counter()
+    work = _Work(store, None if max_time is None else begin + max_time, target_size)
+    before = work.size
+    for each in _PASSES:
+        work.run(each, work.groups(), progress)
+    return Optimized(before, work.size, work.layers, work.complete, tuple(work.problems), time.perf_counter() - begin)
+
+
+def rebase(store: Store, progress: Progress | None = None) -> int:
+    """Encode anew what is a delta against layers that no snapshot has any more; return how many layers that was."""
+    work = _Work(store, None, None)
+    work.run(_REBASE, work.groups_with_strays(), progress)
+    return work.layers
+
+
+class _Work:
+    """The snapshots of a store, and which blob holds each of their layers."""
+
+    def __init__(self, store: Store, deadline: float | None, target: int | None) -> None:
+        self._store = store
+        self._deadline = deadline
+        self._target = target
+        self.layers = 0
+        self.problems: list[str] = []
+        self.complete = True
+        self._load()
+
+    def _load(self) -> None:
+        self._snapshots: list[tuple[Reference, Manifest, Snapshot]] = []
+        for reference in self._store.references():
+            # What cannot be read stays as it is; `check` says what is wrong with it.
+            with suppress(SnapshotError):
+                found = (reference, self._store.manifest(reference), self._store.snapshot(reference))
+                self._snapshots.append(found)
+        self._blobs: dict[Digest, Descriptor] = {}
+        for _, manifest, _ in self._snapshots:
+            # Of several encodings that of the newest snapshot.
+            self._blobs.update(manifest.content)
+        self.size = self._measure()
+
+    def _measure(self) -> int:
+        blobs = {blob.digest: blob.size for _, manifest, _ in self._snapshots for blob in manifest.content.values()}
+        blobs.update({manifest.config.digest: manifest.config.size for _, manifest, _ in self._snapshots})
+        manifests = {reference.manifest.digest: reference.manifest.size for reference, _, _ in self._snapshots}
+        return sum(blobs.values()) + sum(manifests.values())
+
+    def _own(self) -> set[Digest]:
+        return {layer.diff_id for _, _, snapshot in self._snapshots for layer in snapshot.layers}
+
+    def groups(self) -> list[Group]:
+        return groups_of([snapshot.layers for _, _, snapshot in self._snapshots])
+
+    def groups_with_strays(self) -> list[Group]:
+        """Those in which a delta is made against a layer that no snapshot has."""
+        needed = {diff_id: self._bases(diff_id) for diff_id in self._own()}
+        gone = strays(needed, needed)
+        return [
+            group
+            for group in self.groups()
+            if any(not gone.isdisjoint(needed[layer.diff_id]) for layer in group.layers)
+        ]
+
+    def _bases(self, diff_id: Digest) -> list[Digest]:
+        try:
+            return bases(self._blobs, diff_id)
+        except SnapshotError:
+            return []  # damaged: it is left alone
+
+    def run(self, how: Pass, groups: Iterable[Group], progress: Progress | None) -> None:
+        """One pass, in rounds: each is published when it is done. A group is done as a whole: half of one would take more
+        room than before.
+        """
+        todo = list(groups)
+        advance = counter(how.stage, progress, sum(group.size for group in todo))
+        with ThreadPoolExecutor(cores()) as heavy, ThreadPoolExecutor(cores()) as pool:
+            while todo and not self._reached():
+                taken = _round(todo)
+                with self._store.begin() as batch:
+                    recoder = Recoder(self._store, self._blobs, batch, how, heavy)
+                    whole = self._whole()
+                    one = partial(self._group, recoder, whole, advance)
+                    changed: dict[Digest, Descriptor] = {}
+                    for found in pool.map(one, taken):
+                        changed.update(found)
+                    self._publish(batch, changed)
+
+    def _group(
+        self, recoder: Recoder, whole: set[Digest], advance: Callable[[int], None], group: Group
+    ) -> dict[Digest, Descriptor]:
+        """What is different for one group. None of it when the time is over, or when something of it cannot be read."""
+        if self._deadline is not None and time.perf_counter() > self._deadline:
+            self.complete = False
+            return {}
+        try:
+            found = recoder.group(group, whole, advance)
+        except (MissingBlobError, DamagedBlobError, DamagedLayerError, FormatError) as error:
+            if str(error) not in self.problems:
+                self.problems.append(str(error))
+            return {}
+        return {diff_id: blob for diff_id, blob in found.items() if blob != self._blobs[diff_id]}
+
+    def _whole(self) -> set[Digest]:
+        """Layers of the newest snapshot of each name that are stored whole: they stay so, for their restore."""
+        newest = {(reference.name or "").partition("/")[0]: snapshot for reference, _, snapshot in self._snapshots}
+        own = {layer.diff_id for snapshot in newest.values() for layer in snapshot.layers}
+        return {diff_id for diff_id in own if diff_id in self._blobs and self._blobs[diff_id].media_type != DELTA_TYPE}
+
+    def _publish(self, batch: Batch, changed: Mapping[Digest, Descriptor]) -> None:
+        """Write the manifests that `changed` makes different, and look at what the store then has."""
+        blobs = {**self._blobs, **changed}
+        manifests: dict[Digest, Manifest] = {}
+        for reference, manifest, snapshot in self._snapshots:
+            content = _content(manifest, snapshot, blobs)
+            if content != manifest.content:
+                manifests[reference.manifest.digest] = replace(manifest, content=content)
+        if manifests:
+            batch.rewrite(manifests)
+            self.layers += sum(blob.digest != self._blobs[diff_id].digest for diff_id, blob in changed.items())
+            self._load()
+
+    def _reached(self) -> bool:
+        return self._target is not None and self.size <= self._target
+
+
+def _round(todo: list[Group]) -> list[Group]:
+    """Take from `todo` what is encoded before the next time that something is published."""
+    taken = [todo.pop(0)]
+    while todo and sum(group.size for group in taken) + todo[0].size <= _ROUND:
+        taken.append(todo.pop(0))
+    return taken
+
+
+def _content(manifest: Manifest, snapshot: Snapshot, blobs: Mapping[Digest, Descriptor]) -> dict[Digest, Descriptor]:
+    """What a manifest must list: everything that is no layer as before, its own layers, and the bases that these need."""
+    content = {each: blob for each, blob in manifest.content.items() if blob.media_type not in (LAYER_TYPE, DELTA_TYPE)}
+    for layer in snapshot.layers:
+        for diff_id in (layer.diff_id, *bases(blobs, layer.diff_id)):
+            content[diff_id] = blobs[diff_id]
+    return content

@@ -1,0 +1,130 @@
+"""Encode layers anew that the store has already: one group of layers at a time, into blobs that are staged and not yet used."""
+
+from __future__ import annotations
+
+import os
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from snapshot.arrangement import bases_of
+from snapshot.delta import Planner
+from snapshot.encoding import DEPTH, PAYS, SMALLEST, compress, write_delta
+from snapshot.model import Descriptor
+from snapshot.store.manifest import BASE, CONTENT, DELTA_TYPE, EFFORT, LAYER_TYPE, REFUSED
+from snapshot.tars import Tars, blob_of
+from snapshot.trees import read_tree
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+    from concurrent.futures import Executor
+
+    from snapshot.arrangement import Group
+    from snapshot.codec import Effort
+    from snapshot.model import Digest, Layer, Tree
+    from snapshot.store.store import Batch, Store
+    from snapshot.tars import Tar
+
+
+@dataclass(frozen=True, slots=True)
+class Pass:
+    """How hard one pass over the store tries: `level` for full blobs, `effort` for deltas. What it wrote has its `rank`, and
+    is not written again by a pass of the same rank.
+    """
+
+    stage: str
+    rank: int
+    level: int
+    effort: Effort
+
+
+class Recoder:
+    """Encodes groups. `blobs` says where every content is now; compression is done by `heavy`, so that its threads
+    bound the memory, however many groups are on their way.
+    """
+
+    def __init__(
+        self, store: Store, blobs: Mapping[Digest, Descriptor], batch: Batch, how: Pass, heavy: Executor
+    ) -> None:
+        self._store = store
+        self._blobs = blobs
+        self._batch = batch
+        self._how = how
+        self._heavy = heavy
+        directory = os.fspath(store.cache)
+        os.makedirs(directory, exist_ok=True)
+        self._tars = Tars(store, blobs, directory)
+
+    def group(
+        self, group: Group, whole: Collection[Digest], advance: Callable[[int], None]
+    ) -> dict[Digest, Descriptor]:
+        """The blob of each layer of the group by its diff_id; those in `whole` are stored whole. Some are as they were."""
+        found: dict[Digest, Descriptor] = {}
+        head = group.layers[0]
+        with ExitStack() as stack:
+            raws = _Raws(self._tars, stack)
+            for layer, base in bases_of(group, whole, DEPTH):
+                done = self._kept(layer, base)
+                if done is None and base is not None and layer.size >= SMALLEST:
+                    expected = found[head.diff_id].size * layer.size // max(head.size, 1)
+                    done = self._delta(layer, base, raws, expected)
+                found[layer.diff_id] = done or self._full(layer, base, raws)
+                raws.close_all_but(head, layer)
+                advance(layer.size)
+        return found
+
+    def _kept(self, layer: Layer, base: Layer | None) -> Descriptor | None:
+        """The blob that is there, when this pass would make no better one."""
+        blob = blob_of(self._blobs, layer.diff_id, layer.label)
+        notes = blob.annotations
+        if blob.media_type == DELTA_TYPE:
+            # Every pass but that of a capture tries as hard with deltas.
+            fits = base is not None and notes.get(BASE) == base.diff_id
+            return blob if fits and (EFFORT in notes or not self._how.rank) else None
+        tried = base is None or layer.size < SMALLEST or notes.get(REFUSED) == base.diff_id
+        return blob if tried and int(notes.get(EFFORT, "0")) >= self._how.rank else None
+
+    def _delta(self, layer: Layer, base: Layer, raws: _Raws, expected: int) -> Descriptor | None:
+        """None when it does not pay: a full blob would have about `expected` bytes."""
+        plan = Planner(base.diff_id, self._tree(base)).plan(self._tree(layer))
+        blob = self._batch.blob()
+        written = write_delta(plan, raws.get(layer), raws.get(base), blob, self._heavy, self._how.effort)
+        if written > PAYS * expected:
+            return None
+        return Descriptor(DELTA_TYPE, *blob.close(), self._notes(layer) | {BASE: base.diff_id})
+
+    def _full(self, layer: Layer, base: Layer | None, raws: _Raws) -> Descriptor:
+        """A new full blob, or the one that is there when that is no larger."""
+        notes = self._notes(layer) | ({} if base is None else {REFUSED: str(base.diff_id)})
+        old = self._blobs[layer.diff_id]
+        if not self._how.rank and old.media_type == LAYER_TYPE:
+            return replace(old, annotations={**old.annotations, **notes})
+        blob = self._batch.blob()
+        written = self._heavy.submit(compress, raws.get(layer), blob, self._how.level).result()
+        if old.media_type == LAYER_TYPE and old.size <= written:
+            return replace(old, annotations={**old.annotations, **notes})
+        return Descriptor(LAYER_TYPE, *blob.close(), notes)
+
+    def _notes(self, layer: Layer) -> dict[str, str]:
+        return {CONTENT: layer.diff_id, EFFORT: str(self._how.rank)}
+
+    def _tree(self, layer: Layer) -> Tree:
+        return read_tree(self._store, self._blobs, layer.tree, layer.label)
+
+
+class _Raws:
+    """Tars of a group that are at hand: each is read from the store once, as long as it is kept."""
+
+    def __init__(self, tars: Tars, stack: ExitStack) -> None:
+        self._tars = tars
+        self._open: dict[Digest, Tar] = {}
+        stack.callback(self.close_all_but)
+
+    def get(self, layer: Layer) -> Tar:
+        if layer.diff_id not in self._open:
+            self._open[layer.diff_id] = self._tars.file(layer.diff_id, layer.label, layer.size)
+        return self._open[layer.diff_id]
+
+    def close_all_but(self, *layers: Layer) -> None:
+        for diff_id in self._open.keys() - {layer.diff_id for layer in layers}:
+            self._open.pop(diff_id).close()
