@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from snapshot.store.reading import VerifyingReader
     from snapshot.store.store import Store
 
+#: How often a blob may vanish in front of a reader, before it is taken for lost.
+_ATTEMPTS = 3
+
 #: Deltas in a row that a reader follows: more is no store of ours.
 DEEPEST = 32
 
@@ -99,13 +102,11 @@ class Tars:
         return tar
 
     def _chunks(self, diff_id: Digest, label: str, above: tuple[Digest, ...]) -> Iterator[Piece]:
-        blob = blob_of(self._content, diff_id, label)
+        blob, opened = self._open(diff_id, label)
         what = f"layer {label} (blob {blob.digest})"
-        if diff_id in above or len(above) > DEEPEST:
-            raise DamagedLayerError(
-                f"{what}: its deltas lead in a circle, or are more than {DEEPEST}; capture it again"
-            )
-        with self._store.open(blob) as source:
+        with opened as source:
+            if diff_id in above or len(above) > DEEPEST:
+                raise DamagedLayerError(f"{what}: its deltas lead in a circle, or are over {DEEPEST}; capture it again")
             if blob.media_type == LAYER_TYPE:
                 yield from decompress(source, what)
             elif blob.media_type == DELTA_TYPE:
@@ -113,6 +114,17 @@ class Tars:
             else:
                 raise EncodingError(f"{what}: {blob.media_type} is unknown to this envparity; install a newer one")
             source.finish()
+
+    def _open(self, diff_id: Digest, label: str) -> tuple[Descriptor, VerifyingReader]:
+        """The layer's blob. One that is gone may have been encoded anew meanwhile: then the store knows where."""
+        for _ in range(_ATTEMPTS):
+            try:
+                blob = blob_of(self._content, diff_id, label)
+                return blob, self._store.open(blob)
+            except MissingBlobError:
+                self._content = {**self._content, **self._store.contents()}
+        blob = blob_of(self._content, diff_id, label)
+        return blob, self._store.open(blob)
 
     def _delta(
         self, source: VerifyingReader, blob: Descriptor, what: str, label: str, above: tuple[Digest, ...]
