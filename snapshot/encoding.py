@@ -103,7 +103,9 @@ class Encoder:
         if base is not None:
             expected = len(whole) if whole is not None else base.full * raw.size // max(base.layer.size, 1)
             blob = batch.blob()
-            with self._tars.file(base.layer.diff_id, base.layer.label, base.layer.size) as other:
+            # By the pool, like all that takes memory: its threads bound how much is taken at once.
+            reading = self._pool.submit(self._tars.file, base.layer.diff_id, base.layer.label, base.layer.size)
+            with reading.result() as other:
                 plan = Planner(base.layer.diff_id, base.tree).plan(tree)
                 written = write_delta(plan, raw, other, blob, self._pool)
             if written <= PAYS * expected and base.row + written <= _ROW * base.full:

@@ -62,7 +62,7 @@ class Recoder:
         found: dict[Digest, Descriptor] = {}
         head = group.layers[0]
         with ExitStack() as stack:
-            raws = _Raws(self._tars, stack)
+            raws = _Raws(self._tars, self._heavy, stack)
             for layer, base in bases_of(group, whole, DEPTH):
                 done = self._kept(layer, base)
                 if done is None and base is not None and layer.size >= SMALLEST:
@@ -115,14 +115,16 @@ class Recoder:
 class _Raws:
     """Tars of a group that are at hand: each is read from the store once, as long as it is kept."""
 
-    def __init__(self, tars: Tars, stack: ExitStack) -> None:
+    def __init__(self, tars: Tars, heavy: Executor, stack: ExitStack) -> None:
         self._tars = tars
+        self._heavy = heavy
         self._open: dict[Digest, Tar] = {}
         stack.callback(self.close_all_but)
 
     def get(self, layer: Layer) -> Tar:
         if layer.diff_id not in self._open:
-            self._open[layer.diff_id] = self._tars.file(layer.diff_id, layer.label, layer.size)
+            reading = self._heavy.submit(self._tars.file, layer.diff_id, layer.label, layer.size)
+            self._open[layer.diff_id] = reading.result()
         return self._open[layer.diff_id]
 
     def close_all_but(self, *layers: Layer) -> None:
