@@ -217,7 +217,7 @@ class _Dictionaries:
                 room -= found.length - (known.length if known else 0)
                 chosen[partner.data] = found
         new = sum(piece.length for piece in pieces if piece.offset is None)
-        room = min(room, new + new // 2 - sum(each.length for each in chosen.values()))
+        room = min(room, new - sum(each.length for each in chosen.values()))
         for placed in self._nearest(pieces):
             if placed.data not in chosen and placed.entry.size <= room:
                 chosen[placed.data] = Range(placed.data, placed.entry.size)
