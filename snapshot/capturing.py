@@ -13,6 +13,7 @@ from snapshot import assemble
 from snapshot.codec import pack_small
 from snapshot.compiling import compile_missing
 from snapshot.errors import SnapshotError
+from snapshot.limiting import BUDGET, SIZE_LIMIT, check
 from snapshot.model import Descriptor, Kind
 from snapshot.pack import Packed, items_by_size, pack
 from snapshot.progress import cores, counter
@@ -24,14 +25,12 @@ from snapshot.store.store import BlobsVanishedError
 from snapshot.survey import survey
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from snapshot.model import Digest, Finding, Layer
     from snapshot.plan import Plan, Survey
     from snapshot.progress import Progress
     from snapshot.store.store import Batch, Store
-
-SIZE_LIMIT = 1_000_000_000
 
 #: How many of the newest snapshots tell which layers the store may have already.
 _RECENT = 8
@@ -61,6 +60,8 @@ def capture(
     python: str | os.PathLike[str] | None = None,
     name: str | None = None,
     size_limit: int = SIZE_LIMIT,
+    budget: int = BUDGET,
+    exclude: Sequence[str] = (),
     interpreter: bool = True,
     bytecode: Literal["keep", "drop", "compile"] = "keep",
     progress: Progress | None = None,
@@ -68,18 +69,20 @@ def capture(
     """Capture the environment at `prefix` into `store`.
 
     `python` is its interpreter (default: `bin/python` in it); `name` the reference to publish it under, `NAME` or
-    `NAME/VERSION`; `size_limit` the most packed bytes that a snapshot may have; `interpreter` whether the base interpreter
+    `NAME/VERSION`; `size_limit` the most packed bytes that a snapshot may have, `budget` the most bytes that all versions
+    of the name may have in the store together, each blob counted once; `exclude` patterns of what is left out: as in
+    `fnmatch`, on paths relative to the environment, `dist:NAME` for a distribution; `interpreter` whether the base interpreter
     is stored too; `bytecode` whether valid `.pyc` files are kept, dropped, or kept and completed.
 
-    The environment is only read. Raises SizeLimitError before anything is published, NoEnvironmentError,
-    InterpreterError, UnreadableError, ChangedError and StoreError.
+    The environment is only read. Raises SizeLimitError and BudgetError before anything is published, NoEnvironmentError,
+    InterpreterError, UnreadableError, InvalidPatternError, ChangedError and StoreError.
     """
     begin = time.perf_counter()
     if name is not None:
         check_name(name)  # now, and not when everything is packed
     for attempt in (1, 2):
         try:
-            done = _capture(prefix, store, python, name, size_limit, interpreter, bytecode, progress)
+            done = _capture(prefix, store, python, name, size_limit, budget, exclude, interpreter, bytecode, progress)
         except BlobsVanishedError:
             # A collection took a blob that this capture counted on: now it is known to be missing.
             if attempt == 2:
@@ -95,12 +98,14 @@ def _capture(
     python: str | os.PathLike[str] | None,
     name: str | None,
     size_limit: int,
+    budget: int,
+    exclude: Sequence[str],
     interpreter: bool,
     bytecode: Literal["keep", "drop", "compile"],
     progress: Progress | None,
 ) -> Captured:
     started = time.time()
-    found = survey(prefix, python=python, interpreter=interpreter, keep_bytecode=bytecode != "drop")
+    found = survey(prefix, python=python, interpreter=interpreter, keep_bytecode=bytecode != "drop", exclude=exclude)
     findings = list(found.findings)
     with ExitStack() as stack:
         batch = stack.enter_context(store.begin())
@@ -120,7 +125,7 @@ def _capture(
         content[digest] = _small(batch, record, RECORD_TYPE, digest)
         config = encode_snapshot(snapshot)
         packed_bytes = len(config) + sum(descriptor.size for descriptor in content.values())
-        assemble.check_size(snapshot, content, packed_bytes, size_limit)
+        check(found, store, snapshot, config, content, name, size_limit=size_limit, budget=budget)
         published = batch.publish(config, content, name)
         layers.stamps.save()
     return Captured(

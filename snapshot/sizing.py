@@ -1,0 +1,270 @@
+"""How large snapshots are: one by its layers, and all versions of a name together, each blob counted once."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from snapshot.requiring import required, requires_of_metadata
+from snapshot.saving import Saving, Weighed, savings
+from snapshot.store.backend import MissingBlobError
+from snapshot.store.manifest import LAYER_TYPE, RECORD_TYPE, TREE_TYPE
+from snapshot.store.reading import DamagedBlobError
+from snapshot.store.store import UnknownSnapshotError
+from snapshot.trees import StoredTrees
+from snapshot.unpack import read_layer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from snapshot.model import Descriptor, Digest, Entry, Layer, Snapshot, Tree
+    from snapshot.requiring import Required
+    from snapshot.store.manifest import Manifest, Reference
+    from snapshot.store.store import Store
+
+_METADATA = re.compile(r"[^/]\.dist-info/METADATA\Z")
+#: Bytes. METADATA holds a description too, but nothing that is larger than this.
+_LARGEST = 4 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class LayerSize:
+    """A layer and the bytes of its blob. `delta`: the blob is made against another layer. A blob that several layers share
+    counts for the first of them.
+    """
+
+    layer: Layer
+    packed_bytes: int
+    delta: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotSizes:
+    """What a snapshot weighs. `packed_bytes`, what an empty node must fetch, is the sum of three: the layers, the largest
+    first; `base_bytes`, blobs that are there because deltas need them; `other_bytes`: manifest, config, trees and record.
+    """
+
+    name: str | None
+    snapshot: Digest
+    layers: tuple[LayerSize, ...]
+    base_bytes: int
+    other_bytes: int
+    packed_bytes: int
+    raw_bytes: int
+    savings: tuple[Saving, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VersionSize:
+    """One version of a name. `added_bytes`: what it brought on top of the versions before it; `total_bytes`: all up to it."""
+
+    name: str
+    snapshot: Digest
+    created: str
+    packed_bytes: int
+    added_bytes: int
+    total_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """What the versions after the first one added for one distribution (or other part): its layers and their bytecode."""
+
+    name: str
+    versions: int
+    added_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class NameSizes:
+    """All versions of a name, oldest first, and what grew most. `total_bytes` has each blob once."""
+
+    name: str
+    versions: tuple[VersionSize, ...]
+    total_bytes: int
+    growth: tuple[Growth, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """What `versions_of` looks at: a snapshot of the store, or one that is about to be published. `digest` is its manifest's."""
+
+    name: str
+    created: str
+    digest: Digest
+    manifest: Manifest
+    snapshot: Snapshot
+
+    def blobs(self) -> Iterator[tuple[Digest | None, Digest, int]]:
+        """Every blob of it: content (None for the manifest and the config), digest, size in bytes."""
+        yield None, self.digest, self.manifest.size
+        yield None, self.manifest.config.digest, self.manifest.config.size
+        for content, blob in self.manifest.content.items():
+            yield content, blob.digest, blob.size
+
+
+def family(name: str) -> str:
+    """The part of a name before its version: what has a budget."""
+    return name.partition("/")[0]
+
+
+def members(name: str, store: Store) -> tuple[Reference, ...]:
+    """The references `NAME` and `NAME/VERSION`, oldest first."""
+    return tuple(each for each in store.references() if each.name is not None and family(each.name) == name)
+
+
+def sizes(reference: str, store: Store) -> SnapshotSizes:
+    """What the snapshot that `reference` means is made of, by size, and what could be left out of it.
+
+    Reads its trees and, for what the distributions require, the beginning of its layers. Raises UnknownSnapshotError,
+    AmbiguousSnapshotError, DamagedBlobError.
+    """
+    found = store.resolve(reference)
+    manifest, snapshot = store.manifest(found), store.snapshot(found)
+    trees = StoredTrees(store, manifest, snapshot)
+    weighed = [
+        Weighed(
+            layer,
+            blob_of(manifest, layer).size,
+            [(entry.path, entry.size) for entry in trees[layer.tree] if entry.type == "f"],
+        )
+        for layer in snapshot.layers
+    ]
+    requires = _stored_requirements(store, manifest, snapshot, trees)
+    return weigh(found.name, snapshot, manifest, savings(snapshot, weighed, requires))
+
+
+def weigh(name: str | None, snapshot: Snapshot, manifest: Manifest, found: tuple[Saving, ...]) -> SnapshotSizes:
+    """The sizes alone, of a snapshot in the store or of one that is about to be. Pure."""
+    seen: set[Digest] = set()
+
+    def once(content: Digest) -> int:
+        blob = manifest.content[content]
+        if blob.digest in seen:
+            return 0
+        seen.add(blob.digest)
+        return blob.size
+
+    rows = [
+        LayerSize(layer, once(layer.diff_id), blob.media_type != LAYER_TYPE)
+        for layer in snapshot.layers
+        if (blob := blob_of(manifest, layer))
+    ]
+    own = {content for layer in snapshot.layers for content in (layer.diff_id, layer.tree)}
+    bases = [
+        content
+        for content, blob in manifest.content.items()
+        if content not in own and blob.media_type not in (TREE_TYPE, RECORD_TYPE)
+    ]
+    base_bytes = sum(map(once, bases))
+    packed = manifest.packed_bytes
+    return SnapshotSizes(
+        name=name,
+        snapshot=manifest.config.digest,
+        layers=tuple(sorted(rows, key=lambda row: (-row.packed_bytes, row.layer.sort_key))),
+        base_bytes=base_bytes,
+        other_bytes=packed - base_bytes - sum(row.packed_bytes for row in rows),
+        packed_bytes=packed,
+        raw_bytes=snapshot.raw_bytes,
+        savings=found,
+    )
+
+
+def growth(name: str, store: Store) -> NameSizes:
+    """What the versions of a name weigh together: those captured as `NAME` and as `NAME/VERSION`.
+
+    Raises UnknownSnapshotError when there is none, DamagedBlobError and MissingBlobError when one cannot be read.
+    """
+    found = members(family(name), store)
+    if not found:
+        store.resolve(name)  # says what there is, when there is nothing of that kind
+        raise UnknownSnapshotError(f"{name!r} is a snapshot in {store}, and not the name of any; it has no versions")
+    return versions_of(family(name), [version(store, each) for each in found])
+
+
+def version(store: Store, reference: Reference) -> Version:
+    return Version(
+        reference.label,
+        reference.created,
+        reference.manifest.digest,
+        store.manifest(reference),
+        store.snapshot(reference),
+    )
+
+
+def versions_of(name: str, versions: Iterable[Version]) -> NameSizes:
+    """The same of `versions` in their order. Pure."""
+    seen: set[Digest] = set()
+    rows: list[VersionSize] = []
+    added: dict[str, int] = {}
+    changed: dict[str, int] = {}
+    total = 0
+    for each in versions:
+        part_of = {layer.diff_id: layer.name for layer in each.snapshot.layers}
+        new: dict[str, int] = {}
+        fresh = 0
+        for content, digest, size in each.blobs():
+            if digest not in seen:
+                seen.add(digest)
+                fresh += size
+                part = part_of.get(content) if content is not None else None
+                if part is not None:
+                    new[part] = new.get(part, 0) + size
+        total += fresh
+        for part, size in new.items() if rows else ():
+            added[part] = added.get(part, 0) + size
+            changed[part] = changed.get(part, 0) + 1
+        config, packed = each.manifest.config.digest, each.manifest.packed_bytes
+        rows.append(VersionSize(each.name, config, each.created, packed, fresh, total))
+    grown = [Growth(part, changed[part], size) for part, size in added.items() if size]
+    return NameSizes(name, tuple(rows), total, tuple(sorted(grown, key=lambda one: (-one.added_bytes, one.name))))
+
+
+def blob_of(manifest: Manifest, layer: Layer) -> Descriptor:
+    """Raises MissingBlobError when the manifest does not have the layer."""
+    if layer.diff_id not in manifest.content:
+        raise MissingBlobError(
+            f"layer {layer.label}: the manifest has no blob for {layer.diff_id}; copy or capture the snapshot again"
+        )
+    return manifest.content[layer.diff_id]
+
+
+class _Enough(Exception):  # noqa: N818 - a signal within this module
+    """The file that was looked for has been read."""
+
+
+def _stored_requirements(
+    store: Store, manifest: Manifest, snapshot: Snapshot, trees: Mapping[Digest, Tree]
+) -> dict[str, Required] | None:
+    """What each distribution requires. None unless that is known of all: then nothing can be said of any."""
+    found: dict[str, Required] = {}
+    for layer in snapshot.distributions:
+        blob = blob_of(manifest, layer)
+        tree = trees[layer.tree]
+        entry = next((entry for entry in tree if _METADATA.search(entry.path)), None)
+        if entry is None or entry.type != "f" or entry.size > _LARGEST or blob.media_type != LAYER_TYPE:
+            return None
+        text = _read_one(store, blob, layer, tree, entry).decode("utf-8", "replace")
+        found[layer.name] = required(requires_of_metadata(text), snapshot.interpreter)
+    return found
+
+
+def _read_one(store: Store, blob: Descriptor, layer: Layer, tree: Tree, wanted: Entry) -> bytes:
+    """One file of a full layer, verified; what comes after it is not read."""
+    data = bytearray()
+
+    def take(entry: Entry, pieces: Iterator[memoryview]) -> None:
+        for piece in pieces:
+            if entry is wanted:
+                data.extend(piece)
+        if entry is wanted:
+            raise _Enough
+
+    with store.open(blob) as source, suppress(_Enough):
+        read_layer(source, layer, tree, blob.digest, take)
+    if sha256(data).hexdigest() != wanted.sha256:
+        raise DamagedBlobError(f"blob {blob.digest}: {wanted.path!r} does not have the digest of its tree")
+    return bytes(data)
