@@ -148,13 +148,12 @@ class Excludes:
         """One for each pattern."""
         findings = []
         for tally in self._tallies.values():
-            files = "1 file" if tally.files == 1 else f"{tally.files:,} files"
             if tally.files:
-                detail = f"{files} of {tally.bytes / 1e6:,.1f} MB left out"
-                detail += f"; {tally.staying:,} more that it matches stay, being metadata" if tally.staying else ""
+                detail = f"left out: {_files(tally.files)}, {tally.bytes:,} bytes"
+                detail += f"; {_files(tally.staying)} of an environment's own kept" if tally.staying else ""
                 findings.append(Finding("excluded", tally.pattern, detail))
             elif tally.staying:
-                detail = f"{tally.staying:,} files match, and stay: an environment needs them"
+                detail = f"matches only what is always kept ({_files(tally.staying)})"
                 findings.append(Finding("exclude-unmatched", tally.pattern, detail))
             else:
                 what = "no distribution" if tally.pattern in self._names else "no file that could be left out"
@@ -173,6 +172,10 @@ class Excludes:
                 source = bytecode.source_of(path, self._cache_tag)
                 if source in gone:
                     gone[path] = gone[source]
+
+
+def _files(number: int) -> str:
+    return "1 file" if number == 1 else f"{number:,} files"
 
 
 def _name(pattern: str) -> str:

@@ -160,7 +160,7 @@ def megabytes(size: int) -> str:
 
 def _message(excess: Excess) -> str:
     """All of it in one line: the problems, what is large, what grew, and what can be done."""
-    parts = [f"{' and '.join(excess.problems)}; nothing was stored"]
+    parts = [f"{', and '.join(excess.problems)}; nothing was stored"]
     layers = [f"{row.layer.label} {megabytes(row.packed_bytes)}" for row in excess.sizes.layers[:_SHOWN]]
     parts.append(f"Largest: {', '.join(layers)}")
     if excess.versions is not None and excess.versions.growth:

@@ -20,7 +20,7 @@ _FILES = (
     ("tests", ("*/tests/*", "*/test/*")),
     ("web assets", ("*/static/*", "*.map")),
     ("type stubs", ("*.pyi",)),
-    ("headers, static libraries", ("*/include/*", "*.a")),
+    ("headers, static libs", ("*/include/*", "*.a")),
 )
 
 #: Distributions that build, install, check and test others.
