@@ -24,8 +24,9 @@ _IN_AN_ERROR = 5
 
 def print_snapshot(found: SnapshotSizes, *, limit: int, everything: bool) -> None:
     named = f"{console.printable(found.name)}  " if found.name else ""
+    click.echo(f"{named}{found.snapshot.short}")
     click.echo(
-        f"{named}{found.snapshot.short}: {console.size(found.packed_bytes)} packed of {console.size(found.raw_bytes)},"
+        f"{console.size(found.packed_bytes)} packed, {console.size(found.raw_bytes)} unpacked;"
         f" {console.percent(found.packed_bytes, limit)} of the limit of {console.size(limit)}"
     )
     click.echo()
@@ -106,7 +107,7 @@ def print_name(found: NameSizes, *, budget: int, everything: bool) -> None:
     added = [each.added_bytes for each in shown]
     if hidden:
         earlier = sum(each.added_bytes for each in hidden)
-        first = f"{console.count(len(hidden), 'version')} before (--all)"
+        first = f"{len(hidden):,} earlier (--all)"
         rows.insert(0, (first, "", "", console.size(earlier), console.size(hidden[-1].total_bytes)))
         added.insert(0, earlier)
     console.print_table(
