@@ -141,13 +141,16 @@ def _weighed(found: Survey, snapshot: Snapshot, content: Mapping[Digest, Descrip
     ]
 
 
-def _requirements(found: Survey, snapshot: Snapshot) -> dict[str, Required]:
+def _requirements(found: Survey, snapshot: Snapshot) -> dict[str, Required] | None:
+    """What each distribution requires. None unless that is known of all: then nothing can be said of any."""
     directories: dict[str, bytes] = {}
     for plan in found.plans:
         if plan.kind is Kind.DISTRIBUTION:
             for item in plan.items:
                 if item.path.endswith((".dist-info/METADATA", ".egg-info/PKG-INFO")):
                     directories[plan.name] = os.path.dirname(plan.location(item))
+    if directories.keys() != {layer.name for layer in snapshot.distributions}:
+        return None
     return {
         name: required(requires_of_directory(directory), snapshot.interpreter)
         for name, directory in directories.items()

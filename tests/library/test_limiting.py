@@ -92,6 +92,20 @@ def test_a_version_that_cannot_be_read_does_not_stop_a_capture(take, store, tmp_
         take("churn/2", budget=1)
 
 
+def test_what_may_be_needed_by_something_is_not_called_needless(take, site, store):
+    """A distribution without METADATA may require anything."""
+    with pytest.raises(SizeLimitError) as refused:
+        take("churn/1", size_limit=1)
+    assert [each.what for each in refused.value.excess.sizes.savings if each.kind == "leaf"] == ["thing"]
+    (site / "odd-1.0.dist-info").mkdir()
+    (site / "odd-1.0.dist-info" / "RECORD").write_text("odd-1.0.dist-info/RECORD,,\n")
+    with pytest.raises(SizeLimitError) as refused:
+        take("churn/1", size_limit=1)
+    assert refused.value.excess.sizes.savings == ()
+    take("churn/1")
+    assert snapshot.sizes("churn/1", store).savings == ()
+
+
 def test_sizes_of_a_snapshot(take, store):
     captured = take("churn/1")
     found = snapshot.sizes("churn", store)
