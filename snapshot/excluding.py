@@ -150,7 +150,7 @@ class Excludes:
         for tally in self._tallies.values():
             if tally.files:
                 detail = f"left out: {_files(tally.files)}, {tally.bytes:,} bytes"
-                detail += f"; {_files(tally.staying)} of an environment's own kept" if tally.staying else ""
+                detail += f"; kept all the same: {_files(tally.staying)}" if tally.staying else ""
                 findings.append(Finding("excluded", tally.pattern, detail))
             elif tally.staying:
                 detail = f"matches only what is always kept ({_files(tally.staying)})"

@@ -107,7 +107,7 @@ def check(
 
 def _union(store: Store, name: str, new: Version) -> int:
     """Bytes of all versions of a name with the new one, each blob once."""
-    blobs = {digest: size for _, digest, size in new.blobs()}
+    blobs = {blob.digest: blob.size for blob in new.blobs()}
     for reference in members(family(name), store):
         if reference.name != name:
             with suppress(SnapshotError):

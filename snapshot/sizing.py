@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from snapshot.requiring import required, requires_of_metadata
 from snapshot.saving import Saving, Weighed, savings
@@ -88,6 +89,15 @@ class NameSizes:
     growth: tuple[Growth, ...]
 
 
+class Blob(NamedTuple):
+    """A blob of a version: `part` is the name of the layer that it holds; `base` whether it only serves deltas."""
+
+    digest: Digest
+    size: int
+    part: str | None
+    base: bool
+
+
 @dataclass(frozen=True, slots=True)
 class Version:
     """What `versions_of` looks at: a snapshot of the store, or one that is about to be published. `digest` is its manifest's."""
@@ -98,12 +108,14 @@ class Version:
     manifest: Manifest
     snapshot: Snapshot
 
-    def blobs(self) -> Iterator[tuple[Digest | None, Digest, int]]:
-        """Every blob of it: content (None for the manifest and the config), digest, size in bytes."""
-        yield None, self.digest, self.manifest.size
-        yield None, self.manifest.config.digest, self.manifest.config.size
+    def blobs(self) -> Iterator[Blob]:
+        """Every blob of it, the manifest among them."""
+        yield Blob(self.digest, self.manifest.size, None, base=False)
+        yield Blob(self.manifest.config.digest, self.manifest.config.size, None, base=False)
+        names = {layer.diff_id: layer.name for layer in self.snapshot.layers}
+        bases = bases_of(self.snapshot, self.manifest)
         for content, blob in self.manifest.content.items():
-            yield content, blob.digest, blob.size
+            yield Blob(blob.digest, blob.size, names.get(content), base=content in bases)
 
 
 def family(name: str) -> str:
@@ -148,18 +160,11 @@ def weigh(name: str | None, snapshot: Snapshot, manifest: Manifest, found: tuple
         seen.add(blob.digest)
         return blob.size
 
-    rows = [
-        LayerSize(layer, once(layer.diff_id), blob.media_type != LAYER_TYPE)
-        for layer in snapshot.layers
-        if (blob := blob_of(manifest, layer))
-    ]
-    own = {content for layer in snapshot.layers for content in (layer.diff_id, layer.tree)}
-    bases = [
-        content
-        for content, blob in manifest.content.items()
-        if content not in own and blob.media_type not in (TREE_TYPE, RECORD_TYPE)
-    ]
-    base_bytes = sum(map(once, bases))
+    rows = []
+    for layer in snapshot.layers:
+        delta = blob_of(manifest, layer).media_type != LAYER_TYPE
+        rows.append(LayerSize(layer, once(layer.diff_id), delta))
+    base_bytes = sum(map(once, bases_of(snapshot, manifest)))
     packed = manifest.packed_bytes
     return SnapshotSizes(
         name=name,
@@ -197,30 +202,45 @@ def version(store: Store, reference: Reference) -> Version:
 
 def versions_of(name: str, versions: Iterable[Version]) -> NameSizes:
     """The same of `versions` in their order. Pure."""
-    seen: set[Digest] = set()
+    listed = list(versions)
+    blobs = [tuple(each.blobs()) for each in listed]
+    # A blob was brought by the first version that has its content, not by one that only needs it as a base: `optimize` makes
+    # older versions depend on newer ones.
+    brought: dict[Digest, int] = {}
+    for base in (False, True):
+        for number, found in enumerate(blobs):
+            for blob in found:
+                if blob.base is base:
+                    brought.setdefault(blob.digest, number)
     rows: list[VersionSize] = []
-    added: dict[str, int] = {}
-    changed: dict[str, int] = {}
+    added: Counter[str] = Counter()
+    changed: Counter[str] = Counter()
     total = 0
-    for each in versions:
-        part_of = {layer.diff_id: layer.name for layer in each.snapshot.layers}
-        new: dict[str, int] = {}
-        fresh = 0
-        for content, digest, size in each.blobs():
-            if digest not in seen:
-                seen.add(digest)
-                fresh += size
-                part = part_of.get(content) if content is not None else None
-                if part is not None:
-                    new[part] = new.get(part, 0) + size
+    for number, each in enumerate(listed):
+        new = {blob.digest: blob for blob in reversed(blobs[number]) if brought[blob.digest] == number}
+        fresh = sum(blob.size for blob in new.values())
         total += fresh
-        for part, size in new.items() if rows else ():
-            added[part] = added.get(part, 0) + size
-            changed[part] = changed.get(part, 0) + 1
+        if number:
+            parts: Counter[str] = Counter()
+            for blob in new.values():
+                if blob.part is not None:
+                    parts[blob.part] += blob.size
+            added.update(parts)
+            changed.update(parts.keys())
         config, packed = each.manifest.config.digest, each.manifest.packed_bytes
         rows.append(VersionSize(each.name, config, each.created, packed, fresh, total))
     grown = [Growth(part, changed[part], size) for part, size in added.items() if size]
     return NameSizes(name, tuple(rows), total, tuple(sorted(grown, key=lambda one: (-one.added_bytes, one.name))))
+
+
+def bases_of(snapshot: Snapshot, manifest: Manifest) -> set[Digest]:
+    """Content that the manifest lists although no layer of the snapshot is it: deltas need it."""
+    own = {content for layer in snapshot.layers for content in (layer.diff_id, layer.tree)}
+    return {
+        content
+        for content, blob in manifest.content.items()
+        if content not in own and blob.media_type not in (TREE_TYPE, RECORD_TYPE)
+    }
 
 
 def blob_of(manifest: Manifest, layer: Layer) -> Descriptor:

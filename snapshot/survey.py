@@ -174,7 +174,6 @@ class _Builder:
         left = self._excludes.filter(
             mount, found, distributions, lambda path: _needed(path, everything[path], standard)
         )
-        self.findings += still_required(root, left.dropped, left.distributions, self._probe)
         found, distributions = left.found, left.distributions
         ownership = assign(distributions, found)
         sources, more = find_sources(root, base, sites, found, distributions)
@@ -216,6 +215,7 @@ class _Builder:
         self.plans += [*plans, *rest.values()]
         self._compiled.append((mount, by_path, [item for item in pycs if not _below(item.path, skipped)]))
         self.findings[before:] = located(mount, self.findings[before:])
+        self.findings += still_required(root, left.dropped, distributions, self._probe)
         return sources
 
     def base(self, base: str, standard: Standard, *, stored: bool, sites: tuple[str, ...]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from snapshot.excluding import Excludes, Matcher
 from snapshot.model import Descriptor
 from snapshot.scan import Found
 from snapshot.serialize import digest_of
-from snapshot.sizing import growth, members, versions_of, weigh
+from snapshot.sizing import Version, growth, members, versions_of, weigh
 from snapshot.store import Manifest, Store
 from snapshot.store.manifest import CONFIG_TYPE, LAYER_TYPE, RECORD_TYPE, TREE_TYPE
 from snapshot.store.memory import MemoryBackend
@@ -53,6 +53,48 @@ def test_the_parts_of_a_snapshot_sum_to_what_an_empty_node_must_fetch(made):
     assert {each.layer for each in found.layers} == set(snapshot.layers)
     packed = [each.packed_bytes for each in found.layers]
     assert packed == sorted(packed, reverse=True)
+
+
+@law
+@given(st.lists(snapshots(), max_size=4))
+def test_every_blob_of_several_versions_is_brought_by_one_of_them(made):
+    versions = [
+        Version(f"a/{number}", "", digest_of(b"manifest %d" % number), manifest, snapshot)
+        for number, (snapshot, manifest) in enumerate(made)
+    ]
+    sizes = {each.digest: each.manifest.size for each in versions}
+    for each in versions:
+        sizes[each.manifest.config.digest] = each.manifest.config.size
+        sizes.update((blob.digest, blob.size) for blob in each.manifest.content.values())
+    grown = versions_of("a", versions)
+    assert grown.total_bytes == sum(sizes.values()) == sum(each.added_bytes for each in grown.versions)
+    assert all(each.added_bytes <= each.packed_bytes for each in grown.versions)
+
+
+def test_a_full_layer_counts_for_the_version_that_has_it_and_not_for_the_delta_that_needs_it():
+    """As `optimize` leaves it: the newest version is full, and the older one is a delta against it."""
+    old, new = (sample_snapshot([name]) for name in "uv")
+    full = Descriptor(LAYER_TYPE, digest_of(b"full"), 1000)
+    delta = Descriptor(DELTA_TYPE, digest_of(b"delta"), 10)
+    content = {old.layers[0].diff_id: delta, new.layers[0].diff_id: full}
+    rows = [
+        Version(
+            f"a/{number}",
+            "",
+            digest_of(name),
+            Manifest(Descriptor(CONFIG_TYPE, digest_of(name + b"config"), 7), found, 3),
+            snapshot,
+        )
+        for number, name, snapshot, found in (
+            (1, b"old", old, content),
+            (2, b"new", new, {new.layers[0].diff_id: full}),
+        )
+    ]
+    grown = versions_of("a", rows)
+    assert [(each.packed_bytes, each.added_bytes) for each in grown.versions] == [(1020, 20), (1010, 1010)]
+    assert [(each.name, each.versions, each.added_bytes) for each in grown.growth] == [("v", 1, 1000)]
+    weighed = weigh(None, old, rows[0].manifest, ())
+    assert (weighed.layers[0].packed_bytes, weighed.layers[0].delta, weighed.base_bytes) == (10, True, 1000)
 
 
 NAMES = st.sampled_from([None, "a", "a/1", "a/2", "ab/1"])

@@ -141,7 +141,7 @@ def test_metadata_of_what_is_kept_and_what_the_environment_needs_stay():
     left = excludes.filter("", everything, [one], lambda path: path == "pyvenv.cfg")
     assert set(everything) - set(left.found) == {f"{SITE}/one.py"}
     assert excludes.findings() == [
-        Finding("excluded", "*one*", "left out: 1 file, 10 bytes; 3 files of an environment's own kept"),
+        Finding("excluded", "*one*", "left out: 1 file, 10 bytes; kept all the same: 3 files"),
         Finding("exclude-unmatched", "pyvenv.cfg", "matches only what is always kept (1 file)"),
     ]
 
