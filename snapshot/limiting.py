@@ -90,12 +90,12 @@ def check(
     problems = []
     if over:
         problems.append(
-            f"the snapshot would have {amount(manifest.packed_bytes)} packed, over the limit of {amount(size_limit)}"
+            f"the snapshot would have {_amount(manifest.packed_bytes)} packed, over the limit of {_amount(size_limit)}"
         )
     versions = None
     if name is not None and total > budget:
         problems.append(
-            f"all versions of {family(name)} would have {amount(total)}, over the budget of {amount(budget)}"
+            f"all versions of {family(name)} would have {_amount(total)}, over the budget of {_amount(budget)}"
         )
         stamped = Version(name, time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), new.digest, manifest, snapshot)
         versions = versions_of(family(name), [*_others(store, name), stamped])
@@ -157,7 +157,7 @@ def _requirements(found: Survey, snapshot: Snapshot) -> dict[str, Required] | No
     }
 
 
-def amount(size: int) -> str:
+def _amount(size: int) -> str:
     """Bytes in a message: `158.1 MB`."""
     if size < 1_000_000:
         return f"{size / 1e3:,.1f} kB"
@@ -167,21 +167,21 @@ def amount(size: int) -> str:
 def _message(excess: Excess) -> str:
     """All of it in one line: the problems, what is large, what grew, and what can be done."""
     parts = [f"{', and '.join(excess.problems)}; nothing was stored"]
-    layers = [f"{row.layer.label} {amount(row.packed_bytes)}" for row in excess.sizes.layers[:_SHOWN]]
+    layers = [f"{row.layer.label} {_amount(row.packed_bytes)}" for row in excess.sizes.layers[:_SHOWN]]
     parts.append(f"Largest: {', '.join(layers)}")
     if excess.versions is not None and excess.versions.growth:
-        grown = [f"{one.name} {amount(one.added_bytes)}" for one in excess.versions.growth[:_SHOWN]]
+        grown = [f"{one.name} {_amount(one.added_bytes)}" for one in excess.versions.growth[:_SHOWN]]
         parts.append(f"Changed most between versions: {', '.join(grown)}")
-    parts.append(f"To make it smaller: {'; '.join(remedies(excess))}")
+    parts.append(f"To make it smaller: {'; '.join(_remedies(excess))}")
     return ". ".join(parts)
 
 
-def remedies(excess: Excess) -> Sequence[str]:
+def _remedies(excess: Excess) -> Sequence[str]:
     """What can be done, a phrase each."""
     said = [
-        f"{one.option} saves about {amount(one.packed_bytes)}" for one in excess.sizes.savings if one.kind != "leaf"
+        f"{one.option} saves about {_amount(one.packed_bytes)}" for one in excess.sizes.savings if one.kind != "leaf"
     ]
-    leaves = [f"{one.what} {amount(one.packed_bytes)}" for one in excess.sizes.savings if one.kind == "leaf"]
+    leaves = [f"{one.what} {_amount(one.packed_bytes)}" for one in excess.sizes.savings if one.kind == "leaf"]
     if leaves:
         said.append(
             f"--exclude dist:NAME for what is not used, of what nothing else in the environment requires: {', '.join(leaves[:_SHOWN])}"

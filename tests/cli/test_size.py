@@ -6,6 +6,7 @@ import random
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
@@ -141,6 +142,25 @@ def test_earlier_versions_are_one_line_unless_all_is_asked_for(run, monkeypatch)
     total = size(run.json("size", "churn")["versions"][1]["total_bytes"])
     assert row(said, "2 earlier (--all)") == ["2 earlier (--all)", total, total, "#" * 20]
     assert "--all" not in run("size", "churn", "--all").stdout
+
+
+def test_deltas_and_their_bases(run, monkeypatch):
+    stored = snapshot.sizes("single", Store(run.store_path))
+    first, *others = stored.layers
+    deltas = replace(
+        stored,
+        layers=(replace(first, packed_bytes=500, delta=True), *others),
+        base_bytes=first.packed_bytes - 500,
+    )
+    monkeypatch.setattr(snapshot, "sizes", lambda *_: deltas)
+    said = run("size", "single").stdout
+    assert all(len(line) <= 80 for line in said.splitlines())
+    assert row(said, "large 1.0")[:2] == ["large 1.0", "delta"]
+    assert row(said, "large 1.0")[3] == "500 B"
+    assert row(said, "app 1.0")[1] == "full"
+    assert row(said, "bases of deltas")[1] == size(first.packed_bytes - 500)
+    found = run.json("size", "single")
+    assert (found["layers"][0]["delta"], found["base_bytes"]) == (True, first.packed_bytes - 500)
 
 
 def test_limits_come_from_the_configuration(run, tmp_path):
