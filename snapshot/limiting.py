@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from snapshot.budgeting import together
 from snapshot.errors import SnapshotError
 from snapshot.model import Descriptor, Kind
 from snapshot.requiring import required, requires_of_directory
@@ -84,7 +85,7 @@ def check(
     manifest = decode_manifest(encoded)
     new = Version(name or "", "", digest_of(encoded), manifest, snapshot)
     over = manifest.packed_bytes > size_limit
-    total = 0 if name is None else _union(store, name, new)
+    total = 0 if name is None else together(store, name, new, budget)
     if not over and total <= budget:
         return
     problems = []
@@ -103,19 +104,6 @@ def check(
     excess = Excess(weigh(name, snapshot, manifest, could), size_limit, versions, budget, tuple(problems))
     kind = SizeLimitAndBudgetError if over and versions else SizeLimitError if over else BudgetError
     raise kind(excess)
-
-
-def _union(store: Store, name: str, new: Version) -> int:
-    """Bytes of all versions of a name with the new one, each blob once."""
-    blobs = {blob.digest: blob.size for blob in new.blobs()}
-    for reference in members(family(name), store):
-        if reference.name != name:
-            with suppress(SnapshotError):
-                manifest = store.manifest(reference)
-                blobs[reference.manifest.digest] = manifest.size
-                blobs[manifest.config.digest] = manifest.config.size
-                blobs.update((blob.digest, blob.size) for blob in manifest.content.values())
-    return sum(blobs.values())
 
 
 def _others(store: Store, name: str) -> list[Version]:

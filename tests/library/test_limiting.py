@@ -106,6 +106,39 @@ def test_what_may_be_needed_by_something_is_not_called_needless(take, site, stor
     assert snapshot.sizes("churn/1", store).savings == ()
 
 
+def test_not_all_versions_are_read_for_every_capture(store, tmp_path, monkeypatch):
+    """The cost of the budget does not grow with the number of versions, until it is used up."""
+    from snapshot.budgeting import together
+    from snapshot.sizing import version
+    from snapshot.testing.samples import publish_sample
+
+    read = []
+    manifest = snapshot.Store.manifest
+    monkeypatch.setattr(snapshot.Store, "manifest", lambda self, each: read.append(each) or manifest(self, each))
+    counts = []
+    for number in range(12):
+        reference = publish_sample(store, f"churn/{number}", ["always", f"only in {number}"]).reference
+        new = version(store, reference)
+        read.clear()
+        total = together(store, reference.name, new, 10**9)
+        counts.append(len(read))
+    assert counts[2:] == [2] * 10  # the one before it, which is new, and the one before that
+    assert total == snapshot.growth("churn", store).total_bytes
+    read.clear()
+    assert together(store, "churn/11", new, total - 1) == total
+    assert len(read) == 11 + 1
+    damaged = tmp_path / "store/cache/budgets/churn.json"
+    for content in (
+        b"",
+        b"[]",
+        b'{"bytes":-1,"covered":[]}',
+        b'{"bytes":1,"covered":[1]}',
+        b'{"bytes":true,"covered":[]}',
+    ):
+        damaged.write_bytes(content)
+        assert together(store, "churn/11", new, 10**9) == total
+
+
 def test_sizes_of_a_snapshot(take, store):
     captured = take("churn/1")
     found = snapshot.sizes("churn", store)
