@@ -61,6 +61,7 @@ def capture(
     directory, or of the nearest one above that has this table.
     """
     import snapshot
+    from registration import sizes
     from registration.configuration import find_configuration
     from snapshot.limiting import BUDGET, SIZE_LIMIT, BudgetError, SizeLimitError
 
@@ -83,11 +84,9 @@ def capture(
                 progress=progress,
             )
     except (SizeLimitError, BudgetError) as error:
-        if as_json:
-            raise
-        from registration.sizes import explain
-
-        raise TooLargeError(explain(error.excess)) from error
+        if not as_json:
+            raise TooLargeError(sizes.explain(error.excess)) from error
+        raise
     if as_json:
         console.print_json(as_document(captured))
     else:
