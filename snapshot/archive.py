@@ -60,6 +60,11 @@ def _is_plain(entry: Entry) -> bool:
     )
 
 
+def header_size(entry: Entry) -> int:
+    """Bytes of `header(entry)`."""
+    return BLOCK if _is_plain(entry) else len(header(entry))
+
+
 def padding(size: int) -> bytes:
     """Zeros from the end of `size` bytes to the next block."""
     return bytes(-size % BLOCK)
@@ -69,7 +74,7 @@ def tar_size(tree: Iterable[Entry]) -> int:
     """Bytes of the whole tar."""
     total = len(END)
     for entry in tree:
-        total += (BLOCK if _is_plain(entry) else len(header(entry))) + entry.size + -entry.size % BLOCK
+        total += header_size(entry) + entry.size + -entry.size % BLOCK
     return total
 
 

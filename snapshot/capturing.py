@@ -5,35 +5,37 @@ from __future__ import annotations
 import os
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from snapshot import assemble
-from snapshot.codec import pack_small
+from snapshot.codec import Compressor, pack_small
 from snapshot.compiling import compile_missing
+from snapshot.encoding import Encoder
 from snapshot.errors import SnapshotError
 from snapshot.limiting import BUDGET, SIZE_LIMIT, check
-from snapshot.model import Descriptor, Kind
+from snapshot.lineage import Lineage
+from snapshot.model import Descriptor, Digest
 from snapshot.pack import Packed, items_by_size, pack
 from snapshot.progress import cores, counter
 from snapshot.scratch import scratch
 from snapshot.serialize import digest_of, encode_record, encode_snapshot
 from snapshot.stamps import TICK, Stamps, stamp
-from snapshot.store.manifest import CONTENT, LAYER_TYPE, RECORD_TYPE, TREE_TYPE, check_name
+from snapshot.store.manifest import BASE, CONTENT, DELTA_TYPE, LAYER_TYPE, RECORD_TYPE, TREE_TYPE, check_name
 from snapshot.store.store import BlobsVanishedError
 from snapshot.survey import survey
+from snapshot.tars import Tar, bases
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from snapshot.model import Digest, Finding, Layer
+    from snapshot.model import Finding, Layer
+    from snapshot.pack import Context
     from snapshot.plan import Plan, Survey
     from snapshot.progress import Progress
+    from snapshot.store.backend import StagedBlob
     from snapshot.store.store import Batch, Store
-
-#: How many of the newest snapshots tell which layers the store may have already.
-_RECENT = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,7 @@ def capture(
     exclude: Sequence[str] = (),
     interpreter: bool = True,
     bytecode: Literal["keep", "drop", "compile"] = "keep",
+    deltas: bool = True,
     progress: Progress | None = None,
 ) -> Captured:
     """Capture the environment at `prefix` into `store`.
@@ -72,7 +75,8 @@ def capture(
     `NAME/VERSION`; `size_limit` the most packed bytes that a snapshot may have, `budget` the most bytes that all versions
     of the name may have in the store together, each blob counted once; `exclude` patterns of what is left out: as in
     `fnmatch`, on paths relative to the environment, `dist:NAME` for a distribution; `interpreter` whether the base interpreter
-    is stored too; `bytecode` whether valid `.pyc` files are kept, dropped, or kept and completed.
+    is stored too; `bytecode` whether valid `.pyc` files are kept, dropped, or kept and completed; `deltas` whether a layer that
+    resembles one of an earlier snapshot is stored as the difference from it.
 
     The environment is only read. Raises SizeLimitError and BudgetError before anything is published, NoEnvironmentError,
     InterpreterError, UnreadableError, InvalidPatternError, ChangedError and StoreError.
@@ -82,7 +86,9 @@ def capture(
         check_name(name)  # now, and not when everything is packed
     for attempt in (1, 2):
         try:
-            done = _capture(prefix, store, python, name, size_limit, budget, exclude, interpreter, bytecode, progress)
+            done = _capture(
+                prefix, store, python, name, size_limit, budget, exclude, interpreter, bytecode, deltas, progress
+            )
         except BlobsVanishedError:
             # A collection took a blob that this capture counted on: now it is known to be missing.
             if attempt == 2:
@@ -102,6 +108,7 @@ def _capture(
     exclude: Sequence[str],
     interpreter: bool,
     bytecode: Literal["keep", "drop", "compile"],
+    deltas: bool,
     progress: Progress | None,
 ) -> Captured:
     started = time.time()
@@ -113,7 +120,7 @@ def _capture(
             os.makedirs(store.cache, exist_ok=True)
             directory = stack.enter_context(scratch(os.fspath(store.cache)))
             findings += compile_missing(found, directory, cores(), counter("compile", progress, _sources(found)))
-        layers = _Layers(found, store, batch, started, progress)
+        layers = _Layers(found, store, batch, name, started, progress, deltas=deltas)
         packed = layers.pack_all()
         findings += [finding for _, noticed in packed for finding in noticed]
         snapshot = assemble.snapshot_of(
@@ -155,22 +162,37 @@ def _small(batch: Batch, data: bytes, media_type: str, content: Digest) -> Descr
 class _Layers:
     """Packs all plans, taking what the store has. `content` maps each content digest to its blob."""
 
-    def __init__(self, found: Survey, store: Store, batch: Batch, started: float, progress: Progress | None) -> None:
+    def __init__(
+        self,
+        found: Survey,
+        store: Store,
+        batch: Batch,
+        name: str | None,
+        started: float,
+        progress: Progress | None,
+        *,
+        deltas: bool,
+    ) -> None:
         self._survey = found
         self._store = store
         self._batch = batch
         self._newest = started - TICK
         self._have: Mapping[Digest, Descriptor] = store.contents()
-        self._known = _known_layers(store)
+        self._lineage = Lineage(store, name, self._have)
         self._facts = assemble.facts_of(found)
         self._hasher = assemble.SourceHasher(found.python)
         self._total = sum(plan.bytes for plan in found.plans)
         self._advance = counter("capture", progress, self._total)
+        # In an empty store there is nothing to make a delta against, and a layer is compressed while it is read.
+        self._deltas = deltas and bool(self._have)
+        self._encoder: Encoder | None = None
         self.stamps = Stamps(store.cache, found.prefix)
         self.content: dict[Digest, Descriptor] = {}
 
     def pack_all(self) -> list[tuple[Layer, tuple[Finding, ...]]]:
-        with ThreadPoolExecutor(cores()) as pool, self._hasher:
+        with ThreadPoolExecutor(cores()) as segments, ThreadPoolExecutor(cores()) as pool, self._hasher:
+            if self._deltas:
+                self._encoder = Encoder(self._store, self._have, self._lineage, segments)
             packed = list(pool.map(self._one, items_by_size(self._survey.plans)))
         self._advance(self._total)  # templates have other sizes than their files: the last step is the whole
         return packed
@@ -187,45 +209,68 @@ class _Layers:
         return packed.layer, packed.findings
 
     def _take(self, plan: Plan, layer: Layer) -> bool:
-        """Whether the store has the layer: then its blobs are used."""
+        """Whether the store has the layer, with what its deltas need: then its blobs are used."""
         if not plan.stored or layer.tree == assemble.EMPTY_TREE:
             return True
-        blobs = {content: self._have.get(content) for content in (layer.diff_id, layer.tree)}
-        if not all(blob is not None and self._store.has(blob.digest) for blob in blobs.values()):
+        try:
+            needed = [layer.diff_id, layer.tree, *bases(self._have, layer.diff_id)]
+            blobs = {content: self._have[content] for content in needed}
+        except (KeyError, SnapshotError):
+            return False  # not all of it is there: it is packed anew
+        if not all(self._store.has(blob.digest) for blob in blobs.values()):
             return False
-        self.content.update({content: blob for content, blob in blobs.items() if blob is not None})
+        self.content.update(blobs)
         return True
 
     def _pack(self, plan: Plan) -> Packed:
         context = assemble.context_of(self._survey, self._hasher, self._advance)
         if not plan.stored:
             return pack(plan, context, lambda: None)
-        if (plan.kind, plan.name, plan.version) in self._known:
+        if self._lineage.knows(plan.kind, plan.name, plan.version):
             # Reading twice what did change costs less than compressing what did not.
             packed = pack(plan, replace(context, advance=lambda _: None), lambda: None)
             if self._take(plan, packed.layer):
                 self._advance(plan.bytes)
                 return packed
-        blobs = []
+        return self._delta(plan, context) if self._encoder else self._full(plan, context)
 
-        def sink() -> object:
-            blobs.append(self._batch.blob())
-            return blobs[-1]
+    def _full(self, plan: Plan, context: Context) -> Packed:
+        """Compress a layer while it is read."""
+        blobs: list[tuple[StagedBlob, Compressor]] = []
 
-        packed = pack(plan, context, sink)  # type: ignore[arg-type]
+        def sink() -> Compressor:
+            blob = self._batch.blob()
+            blobs.append((blob, Compressor(blob, plan.bytes)))
+            return blobs[-1][1]
+
+        packed = pack(plan, context, sink)
         if not self._take(plan, packed.layer):
-            digest, size = blobs[-1].close()
-            layer = packed.layer
-            self.content[layer.diff_id] = Descriptor(LAYER_TYPE, digest, size, {CONTENT: layer.diff_id})
-            self.content[layer.tree] = _small(self._batch, packed.encoded_tree, TREE_TYPE, layer.tree)
+            blob, compressor = blobs[-1]
+            compressor.close()
+            diff_id = packed.layer.diff_id
+            self._enter(packed, Descriptor(LAYER_TYPE, *blob.close(), {CONTENT: diff_id}))
         return packed
 
+    def _delta(self, plan: Plan, context: Context) -> Packed:
+        """Keep a layer's tar at hand until it is known what it is to be compared with."""
+        encoder = self._encoder
+        assert encoder is not None  # noqa: S101
+        with ExitStack() as tars:
+            made: list[Tar] = []
 
-def _known_layers(store: Store) -> set[tuple[Kind, str, str | None]]:
-    """Kind, name and version of the layers in the newest snapshots: those may be in the store already."""
-    known: set[tuple[Kind, str, str | None]] = set()
-    for reference in store.references()[-_RECENT:]:
-        # What cannot be read is not known: the layers are packed anew, and `check` says what is wrong with it.
-        with suppress(SnapshotError):
-            known.update((layer.kind, layer.name, layer.version) for layer in store.snapshot(reference).layers)
-    return known
+            def sink() -> Tar:
+                made.append(tars.enter_context(Tar(encoder.directory)))
+                return made[-1]
+
+            packed = pack(plan, context, sink)
+            if not self._take(plan, packed.layer):
+                self._enter(packed, encoder.encode(packed.layer, packed.tree, made[-1], self._batch))
+        return packed
+
+    def _enter(self, packed: Packed, blob: Descriptor) -> None:
+        layer = packed.layer
+        self.content[layer.diff_id] = blob
+        self.content[layer.tree] = _small(self._batch, packed.encoded_tree, TREE_TYPE, layer.tree)
+        if blob.media_type == DELTA_TYPE:
+            base = Digest(blob.annotations[BASE])
+            self.content.update({each: self._have[each] for each in (base, *bases(self._have, base))})

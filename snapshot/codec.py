@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+import struct
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
 import zstandard
 
@@ -24,12 +25,18 @@ CHUNK = 1 << 20
 #: 16 MiB: the files of a distribution resemble each other over longer distances than level 3 looks back.
 _WINDOW_LOG = 24
 
+#: A note takes less compressed, in bytes.
+LARGEST_NOTE = 1 << 25
+
 #: A window beyond this is refused: what a decoder must hold in memory, in bytes.
 MAX_WINDOW = 1 << 27
 
 
 class DamagedLayerError(SnapshotError, ValueError):
     """Stored bytes that do not decompress to what was declared."""
+
+
+Piece: TypeAlias = "bytes | bytearray | memoryview"
 
 
 class Sink(Protocol):
@@ -63,6 +70,53 @@ class Compressor:
         self._sink.write(self._frame.flush())
 
 
+class Effort(NamedTuple):
+    """How hard to look for what a delta's dictionary has (docs/format.md, "Figures")."""
+
+    search_log: int
+    hash_log: int
+
+
+#: While an environment is captured, and when there is time.
+QUICK, THOROUGH = Effort(4, 24), Effort(7, 24)
+
+
+Dictionary = zstandard.ZstdCompressionDict
+
+
+def dictionary_of(data: bytes | bytearray) -> Dictionary | None:
+    """A dictionary that holds its own copy of `data`. None when zstd has no use for so little."""
+    return Dictionary(data, dict_type=zstandard.DICT_TYPE_RAWCONTENT) if len(data) >= 8 else None
+
+
+def pack_against(dictionary: Dictionary | None, data: bytes | bytearray, effort: Effort) -> bytes:
+    """One frame of `data`, with bytes that the reader has too as its dictionary."""
+    # The match finder must know nearly every position of the dictionary: its table grows with what is to be found in it.
+    known = len(dictionary) if dictionary is not None else 0
+    table = min((known + len(data)).bit_length(), effort.hash_log)
+    parameters = zstandard.ZstdCompressionParameters.from_level(
+        5,
+        strategy=zstandard.STRATEGY_LAZY2,
+        min_match=6,
+        search_log=effort.search_log,
+        hash_log=max(table, zstandard.HASHLOG_MIN),
+        chain_log=max(table, zstandard.CHAINLOG_MIN),
+        # The dictionary counts only while what follows it is within the window.
+        window_log=max(len(data).bit_length(), zstandard.WINDOWLOG_MIN),
+    )
+    return zstandard.ZstdCompressor(compression_params=parameters, dict_data=dictionary).compress(data)
+
+
+def unpack_against(dictionary: Dictionary | None, packed: bytes, size: int, what: str) -> bytes:
+    """The `size` bytes that `pack_against` was given."""
+    try:
+        if zstandard.frame_content_size(packed) != size:
+            raise DamagedLayerError(f"{what}: its frame declares another size than {size} bytes")
+        return zstandard.ZstdDecompressor(dict_data=dictionary, max_window_size=MAX_WINDOW).decompress(packed)
+    except zstandard.ZstdError as error:
+        raise DamagedLayerError(f"{what}: {error}") from error
+
+
 def pack_small(data: bytes) -> bytes:
     """One frame with its size declared."""
     return zstandard.ZstdCompressor(level=SMALL_LEVEL).compress(data)
@@ -77,6 +131,34 @@ def unpack_small(packed: bytes, what: str, *, limit: int = 1 << 29) -> bytes:
         return zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW).decompress(packed, max_output_size=limit)
     except zstandard.ZstdError as error:
         raise DamagedLayerError(f"{what}: {error}") from error
+
+
+#: A skippable frame: other zstd tools pass over it (RFC 8878, section 3.1.2).
+_SKIPPABLE = 0x184D2A5E
+
+
+def note(data: bytes) -> bytes:
+    """`data`, compressed, in a skippable frame between the others."""
+    packed = pack_small(data)
+    return struct.pack("<II", _SKIPPABLE, len(packed)) + packed
+
+
+def read_note(source: Source, what: str) -> bytes:
+    """The data of the skippable frame that comes next."""
+    magic, size = struct.unpack("<II", read_exactly(source, 8, what))
+    if magic != _SKIPPABLE or size > LARGEST_NOTE:
+        raise DamagedLayerError(f"{what}: it is not made as a delta is; delete that blob and capture again")
+    return unpack_small(read_exactly(source, size, what), what, limit=1 << 26)
+
+
+def read_exactly(source: Source, size: int, what: str) -> bytes:
+    parts = []
+    while size:
+        parts.append(source.read(size))
+        if not parts[-1]:
+            raise DamagedLayerError(f"{what}: it ends too early; delete that blob and capture again")
+        size -= len(parts[-1])
+    return b"".join(parts)
 
 
 def decompress(source: Source, what: str) -> Iterator[bytes]:

@@ -1,4 +1,4 @@
-"""Turn a plan into a layer: read each file once, and hash, frame and compress it on the way."""
+"""Turn a plan into a layer: read each file once, and hash and frame it on the way."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from snapshot import archive, bytecode
-from snapshot.codec import CHUNK, Compressor
+from snapshot.codec import CHUNK
 from snapshot.errors import SnapshotError
 from snapshot.model import Digest, Entry, Finding, Kind, Layer, Tree
 from snapshot.parity import is_venv_hook, parity_of, rule_for_path
@@ -64,8 +64,8 @@ class Context:
 
 
 def pack(plan: Plan, context: Context, sink: Callable[[], Sink | None]) -> Packed:
-    """Read `plan`. `sink()` gives the place for the layer's compressed bytes, None to only hash; it is called anew when a
-    file changed under the reader and the layer is begun again. Raises ChangedError, UnreadableError.
+    """Read `plan`. `sink()` gives the place for the layer's tar, None to only hash; it is called anew when a file changed
+    under the reader and the layer is begun again. Raises ChangedError, UnreadableError.
     """
     for attempt in range(1, ATTEMPTS + 1):
         try:
@@ -102,12 +102,11 @@ class _Packer:
         self._held = 0
         self._hash = sha256()
         self._size = 0
-        self._compressor: Compressor | None = None
+        self._sink: Sink | None = None
 
     def run(self, sink: Sink | None) -> Packed:
         plan = self._plan
-        if sink is not None:
-            self._compressor = Compressor(sink, plan.bytes)
+        self._sink = sink
         preparer = Preparer(plan, self._context.places, self._context.scripts, self._context.shared)
         try:
             prepared = preparer.prepare()
@@ -117,8 +116,6 @@ class _Packer:
             raise _Changed(os.fsdecode(error.filename)) from error
         self._write(archive.END)
         self._flush()
-        if self._compressor is not None:
-            self._compressor.close()
         tree = tuple(self._entries)
         encoded = encode_tree(tree)
         layer = Layer(
@@ -306,8 +303,8 @@ class _Packer:
     def _pass(self, block: bytes) -> None:
         self._hash.update(block)
         self._size += len(block)
-        if self._compressor is not None:
-            self._compressor.write(block)
+        if self._sink is not None:
+            self._sink.write(block)
 
 
 def items_by_size(plans: list[Plan]) -> Iterator[Plan]:

@@ -11,17 +11,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from snapshot.requiring import required, requires_of_metadata
 from snapshot.saving import Saving, Weighed, savings
-from snapshot.store.backend import MissingBlobError
 from snapshot.store.manifest import LAYER_TYPE, RECORD_TYPE, TREE_TYPE
 from snapshot.store.reading import DamagedBlobError
 from snapshot.store.store import UnknownSnapshotError
+from snapshot.tars import Tars, blob_of
 from snapshot.trees import StoredTrees
 from snapshot.unpack import read_layer
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from snapshot.model import Descriptor, Digest, Entry, Layer, Snapshot, Tree
+    from snapshot.model import Digest, Entry, Layer, Snapshot, Tree
     from snapshot.requiring import Required
     from snapshot.store.manifest import Manifest, Reference
     from snapshot.store.store import Store
@@ -140,7 +140,7 @@ def sizes(reference: str, store: Store) -> SnapshotSizes:
     weighed = [
         Weighed(
             layer,
-            blob_of(manifest, layer).size,
+            blob_of(manifest.content, layer.diff_id, layer.label).size,
             [(entry.path, entry.size) for entry in trees[layer.tree] if entry.type == "f"],
         )
         for layer in snapshot.layers
@@ -162,7 +162,7 @@ def weigh(name: str | None, snapshot: Snapshot, manifest: Manifest, found: tuple
 
     rows = []
     for layer in snapshot.layers:
-        delta = blob_of(manifest, layer).media_type != LAYER_TYPE
+        delta = blob_of(manifest.content, layer.diff_id, layer.label).media_type != LAYER_TYPE
         rows.append(LayerSize(layer, once(layer.diff_id), delta))
     base_bytes = sum(map(once, bases_of(snapshot, manifest)))
     packed = manifest.packed_bytes
@@ -243,15 +243,6 @@ def bases_of(snapshot: Snapshot, manifest: Manifest) -> set[Digest]:
     }
 
 
-def blob_of(manifest: Manifest, layer: Layer) -> Descriptor:
-    """Raises MissingBlobError when the manifest does not have the layer."""
-    if layer.diff_id not in manifest.content:
-        raise MissingBlobError(
-            f"layer {layer.label}: the manifest has no blob for {layer.diff_id}; copy or capture the snapshot again"
-        )
-    return manifest.content[layer.diff_id]
-
-
 class _Enough(Exception):  # noqa: N818 - a signal within this module
     """The file that was looked for has been read."""
 
@@ -261,19 +252,19 @@ def _stored_requirements(
 ) -> dict[str, Required] | None:
     """What each distribution requires. None unless that is known of all: then nothing can be said of any."""
     found: dict[str, Required] = {}
+    tars = Tars(store, manifest.content)
     for layer in snapshot.distributions:
-        blob = blob_of(manifest, layer)
         tree = trees[layer.tree]
         entry = next((entry for entry in tree if _METADATA.search(entry.path)), None)
-        if entry is None or entry.type != "f" or entry.size > _LARGEST or blob.media_type != LAYER_TYPE:
+        if entry is None or entry.type != "f" or entry.size > _LARGEST:
             return None
-        text = _read_one(store, blob, layer, tree, entry).decode("utf-8", "replace")
+        text = _read_one(tars, layer, tree, entry).decode("utf-8", "replace")
         found[layer.name] = required(requires_of_metadata(text), snapshot.interpreter)
     return found
 
 
-def _read_one(store: Store, blob: Descriptor, layer: Layer, tree: Tree, wanted: Entry) -> bytes:
-    """One file of a full layer, verified; what comes after it is not read."""
+def _read_one(tars: Tars, layer: Layer, tree: Tree, wanted: Entry) -> bytes:
+    """One file of a layer, verified; what comes after it is not read."""
     data = bytearray()
 
     def take(entry: Entry, pieces: Iterator[memoryview]) -> None:
@@ -283,8 +274,8 @@ def _read_one(store: Store, blob: Descriptor, layer: Layer, tree: Tree, wanted: 
         if entry is wanted:
             raise _Enough
 
-    with store.open(blob) as source, suppress(_Enough):
-        read_layer(source, layer, tree, blob.digest, take)
+    with suppress(_Enough):
+        read_layer(tars.chunks(layer.diff_id, layer.label), layer, tree, layer.diff_id, take)
     if sha256(data).hexdigest() != wanted.sha256:
-        raise DamagedBlobError(f"blob {blob.digest}: {wanted.path!r} does not have the digest of its tree")
+        raise DamagedBlobError(f"layer {layer.label}: {wanted.path!r} does not have the digest of its tree")
     return bytes(data)

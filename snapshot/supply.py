@@ -14,7 +14,7 @@ from snapshot.errors import SnapshotError
 from snapshot.forked import balanced, run_all, shares
 from snapshot.model import Digest
 from snapshot.progress import counter
-from snapshot.store.backend import MissingBlobError
+from snapshot.tars import Tars, blob_of
 from snapshot.trees import StoredTrees, read_record
 from snapshot.unpack import Unpacker, read_layer
 
@@ -82,15 +82,10 @@ class Supply:
 
     def unpack(self, layer: Layer, root: str, advance: Callable[[int], None] = lambda _: None) -> None:
         manifest, _, trees = self._load()
-        if layer.diff_id not in manifest.content:
-            raise MissingBlobError(
-                f"the manifest has no blob for layer {layer.label}; copy or capture the snapshot again"
-            )
-        blob = manifest.content[layer.diff_id]
-        with self._store.open(blob) as source:
-            unpacker = Unpacker(root, f"layer {layer.label} (blob {blob.digest})", advance)
-            read_layer(source, layer, trees[layer.tree], blob.digest, unpacker.take)
-            source.finish()
+        blob = blob_of(manifest.content, layer.diff_id, layer.label)
+        chunks = Tars(self._store, manifest.content, self._cache.directory).chunks(layer.diff_id, layer.label)
+        unpacker = Unpacker(root, f"layer {layer.label} (blob {blob.digest})", advance)
+        read_layer(chunks, layer, trees[layer.tree], blob.digest, unpacker.take)
 
     def digests(self, tree: str) -> dict[str, str]:
         """sha256 (hexadecimal) by path of a layer's files."""

@@ -1,4 +1,4 @@
-"""Blob to files: decompress a layer, compare its framing with the tree's, and write what the tree says. Nothing else.
+"""Tar to files: compare a layer's framing with the tree's, and write what the tree says. Nothing else.
 
 The headers are not parsed but expected (`archive.header`), so a layer cannot name, link or size anything that its tree
 does not have; and a tree was checked when it was read. Every file's digest is compared while it is written.
@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 
 from snapshot import archive
 from snapshot.blueprint import file_time
-from snapshot.codec import DamagedLayerError, decompress
+from snapshot.codec import DamagedLayerError
 from snapshot.scan import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from snapshot.codec import Source
+    from snapshot.codec import Piece
     from snapshot.model import Entry, Layer, Tree
 
 _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -27,7 +27,7 @@ _WRITE = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 class _Stream:
     """Exact reads from chunks. Asking for more than there is, or leaving some over, is damage."""
 
-    def __init__(self, chunks: Iterator[bytes], what: str) -> None:
+    def __init__(self, chunks: Iterator[Piece], what: str) -> None:
         self._chunks = chunks
         self._what = what
         self._buffer = memoryview(b"")
@@ -62,14 +62,15 @@ class _Stream:
 
 
 def read_layer(
-    source: Source,
+    chunks: Iterator[Piece],
     layer: Layer,
     tree: Tree,
     blob: str,
     take: Callable[[Entry, Iterator[memoryview]], None],
-    see: Callable[[bytes], None] | None = None,
+    see: Callable[[Piece], None] | None = None,
 ) -> None:
-    """Hand each file's bytes to `take`, after the framing before them has been compared. `blob` names the source.
+    """Hand each file's bytes to `take`, after the framing before them has been compared. `chunks` are the layer's tar
+    (`tars.Tars.chunks`), `blob` names the blob that they come from.
 
     `see` is given every byte of the tar, for its digest: the framing and each file's digest imply it, so only
     an audit asks for it.
@@ -79,7 +80,6 @@ def read_layer(
     what = f"layer {layer.label} (blob {blob})"
     if archive.tar_size(tree) != layer.size:
         raise DamagedLayerError(f"{what}: its tree and its declared size of {layer.size} bytes disagree")
-    chunks = decompress(source, what)
     stream = _Stream(chunks if see is None else _seen(chunks, see), what)
     for entry in tree:
         stream.expect(archive.header(entry), entry.path)
@@ -90,7 +90,7 @@ def read_layer(
     stream.finish()
 
 
-def _seen(chunks: Iterator[bytes], see: Callable[[bytes], None]) -> Iterator[bytes]:
+def _seen(chunks: Iterator[Piece], see: Callable[[Piece], None]) -> Iterator[Piece]:
     for chunk in chunks:
         see(chunk)
         yield chunk

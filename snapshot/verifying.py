@@ -23,6 +23,7 @@ from snapshot.scan import decode, encode, walk
 from snapshot.serialize import Reader, parse
 from snapshot.store.reading import DamagedBlobError
 from snapshot.store.store import Problem, Store, UnknownSnapshotError
+from snapshot.tars import Tars, blob_of
 from snapshot.trees import StoredTrees, read_record
 from snapshot.unpack import read_layer
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from snapshot.blueprint import Blueprint, Template
+    from snapshot.codec import Piece
     from snapshot.model import Entry, Layer, Snapshot
     from snapshot.progress import Progress
     from snapshot.scan import Found
@@ -114,7 +116,7 @@ class _Stored:
             self._problems.append(Problem("damaged", "parity_root", f"is {snapshot.parity_root}, computed {root}"))
 
     def _layer(self, layer: Layer, manifest: Manifest, tree: tuple[Entry, ...], advance: Callable[[int], None]) -> None:
-        blob = manifest.content[layer.diff_id]
+        blob = blob_of(manifest.content, layer.diff_id, layer.label)
         whole = _Hashing()
 
         def take(entry: Entry, pieces: Iterator[memoryview]) -> None:
@@ -125,9 +127,8 @@ class _Stored:
                 raise DamagedBlobError(f"blob {blob.digest}: {entry.path!r} does not have the digest of its tree")
             advance(entry.size)
 
-        with self._store.open(blob) as source:
-            read_layer(source, layer, tree, blob.digest, take, whole.update)
-            source.finish()
+        chunks = Tars(self._store, manifest.content).chunks(layer.diff_id, layer.label)
+        read_layer(chunks, layer, tree, blob.digest, take, whole.update)
         if whole.digest != layer.diff_id:
             raise DamagedBlobError(f"blob {blob.digest}: its tar is {whole.digest}, not {layer.diff_id}")
 
@@ -136,7 +137,7 @@ class _Hashing:
     def __init__(self) -> None:
         self._hash = sha256()
 
-    def update(self, data: bytes) -> None:
+    def update(self, data: Piece) -> None:
         self._hash.update(data)
 
     @property
@@ -276,10 +277,9 @@ class _Directory:
             if data is not None:
                 content[layer.tree, entry.path] = data
 
-        blob = manifest.content[layer.diff_id]
-        with self._store.open(blob) as source:
-            read_layer(source, layer, tree, blob.digest, take)
-            source.finish()
+        blob = blob_of(manifest.content, layer.diff_id, layer.label)
+        chunks = Tars(self._store, manifest.content).chunks(layer.diff_id, layer.label)
+        read_layer(chunks, layer, tree, blob.digest, take)
         return content
 
     def _links(self, blueprint: Blueprint, found: Mapping[str, Found]) -> set[str]:

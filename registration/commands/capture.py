@@ -39,6 +39,7 @@ class TooLargeError(RegistrationError):
 @click.option("--no-interpreter", is_flag=True, help="Leave the interpreter out; a restore then needs a fitting one.")
 @click.option("--no-bytecode", is_flag=True, help="Leave .pyc files out.")
 @click.option("--compile-bytecode", is_flag=True, help="Compile what has no .pyc yet.")
+@click.option("--no-deltas", is_flag=True, help="Store what changed whole, and not as the difference.")
 @json_option
 @click.pass_obj
 def capture(
@@ -53,6 +54,7 @@ def capture(
     no_interpreter: bool,
     no_bytecode: bool,
     compile_bytecode: bool,
+    no_deltas: bool,
     as_json: bool,
 ) -> None:
     """Capture the environment at PREFIX (default: the one that runs this command).
@@ -81,6 +83,7 @@ def capture(
                 exclude=exclude or configured.exclude or (),
                 interpreter=not no_interpreter,
                 bytecode=bytecode,
+                deltas=not no_deltas,
                 progress=progress,
             )
     except (SizeLimitError, BudgetError) as error:

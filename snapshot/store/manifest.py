@@ -23,6 +23,7 @@ CONFIG_TYPE = "application/vnd.envparity.snapshot.config.v1+json"
 TREE_TYPE = "application/vnd.envparity.tree.v1+json+zstd"
 RECORD_TYPE = "application/vnd.envparity.record.v1+json+zstd"
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+zstd"
+DELTA_TYPE = "application/vnd.envparity.layer.v1.delta+zstd"
 
 #: Documents that refer to other blobs: a collection follows them, whoever wrote them.
 DOCUMENT_TYPES = frozenset(
@@ -36,6 +37,8 @@ DOCUMENT_TYPES = frozenset(
 )
 
 CONTENT = "vnd.envparity.content"
+#: Of a delta: the diff_id of the layer against whose tar it was made.
+BASE = "vnd.envparity.base"
 SNAPSHOT = "vnd.envparity.snapshot"
 REF_NAME = "org.opencontainers.image.ref.name"
 CREATED = "org.opencontainers.image.created"

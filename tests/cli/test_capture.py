@@ -27,13 +27,14 @@ def test_by_default_it_captures_the_environment_that_runs_it(envparity, library)
         "exclude": (),
         "interpreter": True,
         "bytecode": "keep",
+        "deltas": True,
         "progress": None,  # no terminal
     }
 
 
 def test_every_option_reaches_the_library(envparity, library):
     words = "capture /env --python /py --name churn/3 --size-limit 1.5GiB --budget 2GB"
-    words += " --exclude */tests/* --exclude dist:pip --no-interpreter --compile-bytecode"
+    words += " --exclude */tests/* --exclude dist:pip --no-interpreter --compile-bytecode --no-deltas"
     envparity(*words.split())
     prefix, options = options_of(library)
     assert prefix == "/env"
@@ -45,6 +46,7 @@ def test_every_option_reaches_the_library(envparity, library):
         "exclude": ("*/tests/*", "dist:pip"),
         "interpreter": False,
         "bytecode": "compile",
+        "deltas": False,
         "progress": None,
     }
 

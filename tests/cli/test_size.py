@@ -6,7 +6,6 @@ import random
 import re
 import subprocess
 import sys
-from dataclasses import replace
 
 import pytest
 
@@ -32,7 +31,7 @@ def noise(seed, size):
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory):
-    """An environment, and a store with three versions of it."""
+    """An environment, and a store with versions of it: those of `grown` are deltas."""
     root = tmp_path_factory.mktemp("size")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", root / "env"], check=True)
     (site,) = (root / "env").glob("lib/python3*/site-packages")
@@ -40,10 +39,16 @@ def made(tmp_path_factory):
     add(site, "app", {"app/static/app.js": noise(3, 10_000), "app/app.py": b"x = 1\n"}, "Requires-Dist: large\n")
     add(site, "pip", {"pip/core.bin": noise(4, 5_000)})
     store = Store(root / "store")
-    for version in (1, 2, 3):
-        (site / "large" / "core.bin").write_bytes(noise(10 + min(version, 2), 60_000))
-        snapshot.capture(root / "env", store, name=f"churn/{version}", interpreter=False)
-    snapshot.capture(root / "env", store, name="single", interpreter=False)
+    for name, seed, deltas in (
+        ("grown/1", 20, True),
+        ("grown/2", 21, True),
+        ("churn/1", 11, False),
+        ("churn/2", 12, False),
+        ("churn/3", 12, False),
+        ("single", 12, False),
+    ):
+        (site / "large" / "core.bin").write_bytes(noise(seed, 60_000))
+        snapshot.capture(root / "env", store, name=name, interpreter=False, deltas=deltas)
     return root
 
 
@@ -144,23 +149,25 @@ def test_earlier_versions_are_one_line_unless_all_is_asked_for(run, monkeypatch)
     assert "--all" not in run("size", "churn", "--all").stdout
 
 
-def test_deltas_and_their_bases(run, monkeypatch):
-    stored = snapshot.sizes("single", Store(run.store_path))
-    first, *others = stored.layers
-    deltas = replace(
-        stored,
-        layers=(replace(first, packed_bytes=500, delta=True), *others),
-        base_bytes=first.packed_bytes - 500,
-    )
-    monkeypatch.setattr(snapshot, "sizes", lambda *_: deltas)
-    said = run("size", "single").stdout
+def test_deltas_and_their_bases(run):
+    full, found = run.json("size", "grown/1"), run.json("size", "grown/2")
+    said = run("size", "grown/2").stdout
     assert all(len(line) <= 80 for line in said.splitlines())
-    assert row(said, "large 1.0")[:2] == ["large 1.0", "delta"]
-    assert row(said, "large 1.0")[3] == "500 B"
+    large = found["layers"][0]
+    assert (large["name"], large["delta"]) == ("large", True)
+    # What both have, the tests, is only in the base, which is the first version's layer.
+    assert large["packed_bytes"] == pytest.approx(60_000, rel=0.02)
+    assert found["base_bytes"] == full["layers"][0]["packed_bytes"]
+    assert row(said, "large 1.0")[1] == "delta"
     assert row(said, "app 1.0")[1] == "full"
-    assert row(said, "bases of deltas")[1] == size(first.packed_bytes - 500)
-    found = run.json("size", "single")
-    assert (found["layers"][0]["delta"], found["base_bytes"]) == (True, first.packed_bytes - 500)
+    assert row(said, "bases of deltas")[1] == size(found["base_bytes"])
+    parts = sum(each["packed_bytes"] for each in found["layers"]) + found["base_bytes"] + found["other_bytes"]
+    assert parts == found["packed_bytes"]
+    # Metadata is read out of deltas too: what is needless is known.
+    assert {each["what"] for each in found["savings"]} >= {"pip", "app"}
+    grown = run.json("size", "grown")
+    assert grown["versions"][1]["added_bytes"] < full["packed_bytes"] - 15_000
+    assert grown["total_bytes"] == full["packed_bytes"] + grown["versions"][1]["added_bytes"]
 
 
 def test_limits_come_from_the_configuration(run, tmp_path):

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 import zstandard
 
-from snapshot import unpack
+from snapshot import tars
 from snapshot.codec import MAX_WINDOW
 from snapshot.model import Entry, Kind
 from tests.building import as_given, built, file, layer_blob, link, tar_of
@@ -134,14 +134,14 @@ def zeros(size, prefix=b"", **parameters):
 def unpacked(monkeypatch):
     """How many bytes came out of the decoder."""
     counted = [0]
-    original = unpack.decompress
+    original = tars.decompress
 
     def counting(source, what):
         for chunk in original(source, what):
             counted[0] += len(chunk)
             yield chunk
 
-    monkeypatch.setattr(unpack, "decompress", counting)
+    monkeypatch.setattr(tars, "decompress", counting)
     return counted
 
 

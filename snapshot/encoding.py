@@ -1,0 +1,158 @@
+"""Tar to blob: full, or as a delta against a layer that the store has, where that pays."""
+
+from __future__ import annotations
+
+import io
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from snapshot.codec import CHUNK, QUICK, Compressor, dictionary_of, note, pack_against
+from snapshot.delta import Planner, encode_head, encode_segment
+from snapshot.errors import SnapshotError
+from snapshot.model import Descriptor
+from snapshot.store.manifest import BASE, CONTENT, DELTA_TYPE, LAYER_TYPE
+from snapshot.tars import Tar, Tars, bases
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from concurrent.futures import Executor
+
+    from snapshot.codec import Effort, Sink
+    from snapshot.delta import Delta, Segment
+    from snapshot.lineage import Lineage
+    from snapshot.model import Digest, Layer, Tree
+    from snapshot.store.backend import StagedBlob
+    from snapshot.store.store import Batch, Store
+
+#: A layer smaller than this (bytes) is stored whole: what a delta saves is less than what it takes to note it.
+SMALLEST = 16 << 10
+
+#: Most deltas in a row: the time of a restore grows with them.
+DEPTH = 8
+
+#: A delta larger than this part of the full blob is not worth the time that it takes to read.
+_PAYS = 0.85
+
+#: A new full blob begins when the deltas in a row would take more than this many times the bytes of the full blob at their end.
+_ROW = 2.0
+
+#: A layer up to this size (bytes) is encoded both ways to see; for a larger one the full size is estimated.
+_TRY_BOTH = 4 << 20
+
+
+#: How many layers of the same name are compared with a new one.
+_CANDIDATES = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """A layer to make a delta against. `row` are the bytes of the deltas that it needs itself, `full` those of the full blob
+    at their end.
+    """
+
+    layer: Layer
+    tree: Tree
+    row: int
+    full: int
+
+
+def write_delta(plan: Delta, raw: Tar, base: Tar, blob: StagedBlob, pool: Executor, effort: Effort = QUICK) -> int:
+    """Write the delta that makes `raw` out of `base`; return how many bytes it has. Segments are compressed by `pool`."""
+    written = blob.write(note(encode_head(plan)))
+    starts, at = [], 0
+    for segment in plan.segments:
+        starts.append(at)
+        at += segment.length
+    jobs = [
+        pool.submit(_pack, segment, at, raw, base, effort) for segment, at in zip(plan.segments, starts, strict=True)
+    ]
+    for segment, job in zip(plan.segments, jobs, strict=True):
+        packed = job.result()
+        written += blob.write(note(encode_segment(segment, len(packed))))
+        written += blob.write(packed)
+    return written
+
+
+def _pack(segment: Segment, at: int, raw: Tar, base: Tar, effort: Effort) -> bytes:
+    new = []
+    for step in segment.operations:
+        if step.offset is None:
+            new.append((at, step.length))
+        at += step.length
+    # The dictionary first: it keeps a copy, and while that is made there should be nothing else.
+    return pack_against(dictionary_of(base.read(*segment.dictionary)), raw.read(*new), effort) if new else b""
+
+
+class Encoder:
+    """Makes blobs of the layers of one capture. `have` says what the store holds; segments are compressed by `pool`."""
+
+    def __init__(self, store: Store, have: Mapping[Digest, Descriptor], lineage: Lineage, pool: Executor) -> None:
+        self._store = store
+        self._have = have
+        self._lineage = lineage
+        self._pool = pool
+        self.directory = os.fspath(store.cache)
+        os.makedirs(self.directory, exist_ok=True)
+        self._tars = Tars(store, have, self.directory)
+
+    def encode(self, layer: Layer, tree: Tree, raw: Tar, batch: Batch) -> Descriptor:
+        """The new blob of a layer whose tar is `raw`, staged in `batch`."""
+        whole = compressed(raw) if raw.size <= _TRY_BOTH else None
+        base = self._base(layer, tree)
+        if base is not None:
+            expected = len(whole) if whole is not None else base.full * raw.size // max(base.layer.size, 1)
+            blob = batch.blob()
+            with self._tars.file(base.layer.diff_id, base.layer.label, base.layer.size) as other:
+                plan = Planner(base.layer.diff_id, base.tree).plan(tree)
+                written = write_delta(plan, raw, other, blob, self._pool)
+            if written <= _PAYS * expected and base.row + written <= _ROW * base.full:
+                notes: dict[str, str] = {CONTENT: layer.diff_id, BASE: base.layer.diff_id}
+                return Descriptor(DELTA_TYPE, *blob.close(), notes)
+            # It is never closed, so it goes with what else was staged and not published.
+        blob = batch.blob()
+        if whole is not None:
+            blob.write(whole)
+        else:
+            compress(raw, blob)
+        return Descriptor(LAYER_TYPE, *blob.close(), {CONTENT: layer.diff_id})
+
+    def _base(self, layer: Layer, tree: Tree) -> Base | None:
+        """Of the layers that the store has, the one with the most bytes of the new one."""
+        if layer.size < SMALLEST:
+            return None
+        candidates = self._lineage.earlier(layer.kind, layer.name) or self._lineage.similar(tree)
+        found = [base for each in candidates if each.diff_id != layer.diff_id and (base := self._usable(each))]
+        sizes = {entry.sha256: entry.size for entry in tree}
+
+        def shared(base: Base) -> int:
+            return sum(sizes.get(entry.sha256, 0) for entry in base.tree)
+
+        # Of equals the first, which is the newest.
+        return max(found[:_CANDIDATES], key=shared, default=None)
+
+    def _usable(self, layer: Layer) -> Base | None:
+        """The layer as a base, unless there are too many deltas in a row already, or something of it is missing."""
+        try:
+            row = [layer.diff_id, *bases(self._have, layer.diff_id)]
+            if len(row) > DEPTH or not all(self._store.has(self._have[each].digest) for each in row):
+                return None
+            tree = self._lineage.tree(layer)
+        except (SnapshotError, KeyError):
+            return None  # `check` says what is wrong with it; the new layer does without
+        sizes = [self._have[each].size for each in row]
+        return Base(layer, tree, sum(sizes[:-1]), sizes[-1])
+
+
+def compressed(raw: Tar) -> bytes:
+    """The content of a full blob, for a small layer."""
+    sink = io.BytesIO()
+    compress(raw, sink)
+    return sink.getvalue()
+
+
+def compress(raw: Tar, sink: Sink) -> None:
+    compressor = Compressor(sink, raw.size)
+    for offset in range(0, raw.size, CHUNK):
+        compressor.write(raw.read((offset, min(CHUNK, raw.size - offset))))
+    compressor.close()

@@ -1,0 +1,170 @@
+"""A layer's tar out of the store, whatever its blob's encoding: as a stream, or, to make or to read a delta, as a file."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, BinaryIO
+
+from snapshot.codec import CHUNK, DamagedLayerError, decompress, dictionary_of, read_exactly, read_note, unpack_against
+from snapshot.delta import decode_head, decode_segment
+from snapshot.errors import SnapshotError
+from snapshot.model import Digest
+from snapshot.store.backend import MissingBlobError
+from snapshot.store.manifest import BASE, DELTA_TYPE, LAYER_TYPE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from snapshot.codec import Piece
+    from snapshot.delta import Segment
+    from snapshot.model import Descriptor
+    from snapshot.store.reading import VerifyingReader
+    from snapshot.store.store import Store
+
+#: Deltas in a row that a reader follows: more is no store of ours.
+DEEPEST = 32
+
+
+class EncodingError(SnapshotError, ValueError):
+    """A layer in an encoding that this version cannot read."""
+
+
+class Tar:
+    """Bytes at any place of a tar that lies in a file without a name: it is gone with the last who has it open."""
+
+    def __init__(self, directory: str | None) -> None:
+        self._file: BinaryIO = tempfile.TemporaryFile(dir=directory, buffering=0)  # noqa: SIM115 - closed by `close`
+        self.size = 0
+
+    def write(self, data: bytes | bytearray | memoryview, /) -> int:
+        view = memoryview(data)
+        while view:
+            view = view[self._file.write(view) :]
+        self.size += len(data)
+        return len(data)
+
+    def read(self, *ranges: tuple[int, int]) -> bytearray:
+        """The bytes of all ranges (offset and length), which must be there, one after the other."""
+        data = bytearray(sum(length for _, length in ranges))
+        view, at = memoryview(data), 0
+        for offset, length in ranges:
+            begin, end = at, at + length
+            while at < end:
+                got = os.preadv(self._file.fileno(), [view[at:end]], offset + at - begin)
+                if not got:
+                    raise DamagedLayerError(f"a tar of {self.size} bytes has no {length} at {offset}")
+                at += got
+        return data
+
+    def close(self) -> None:
+        self._file.close()
+
+    def __enter__(self) -> Tar:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+class Tars:
+    """Reads layers. `content` says which blob holds a diff_id (`Manifest.content`, `Store.contents`); bases of deltas are
+    written to unnamed files in `directory` (default: where temporary files go).
+    """
+
+    def __init__(self, store: Store, content: Mapping[Digest, Descriptor], directory: str | None = None) -> None:
+        self._store = store
+        self._content = content
+        self._directory = directory
+
+    def chunks(self, diff_id: Digest, label: str) -> Iterator[Piece]:
+        """The tar in pieces. Its blobs are verified by the time the last piece has come; whether it is the tar of
+        `diff_id` is for the reader to see. Raises DamagedLayerError, DamagedBlobError, FormatError, MissingBlobError.
+        """
+        return self._chunks(diff_id, label, ())
+
+    def file(self, diff_id: Digest, label: str, size: int) -> Tar:
+        """The tar as a file. More than `size` bytes are refused."""
+        return self._file(diff_id, label, size, ())
+
+    def _file(self, diff_id: Digest, label: str, size: int, above: tuple[Digest, ...]) -> Tar:
+        with ExitStack() as undo:
+            tar = undo.enter_context(Tar(self._directory))
+            for chunk in self._chunks(diff_id, label, above):
+                if tar.size + len(chunk) > size:
+                    raise DamagedLayerError(f"layer {label}: it is larger than {size} bytes; nothing of it is used")
+                tar.write(chunk)
+            undo.pop_all()
+        return tar
+
+    def _chunks(self, diff_id: Digest, label: str, above: tuple[Digest, ...]) -> Iterator[Piece]:
+        blob = blob_of(self._content, diff_id, label)
+        what = f"layer {label} (blob {blob.digest})"
+        if diff_id in above or len(above) > DEEPEST:
+            raise DamagedLayerError(
+                f"{what}: its deltas lead in a circle, or are more than {DEEPEST}; capture it again"
+            )
+        with self._store.open(blob) as source:
+            if blob.media_type == LAYER_TYPE:
+                yield from decompress(source, what)
+            elif blob.media_type == DELTA_TYPE:
+                yield from self._delta(source, blob, what, label, (*above, diff_id))
+            else:
+                raise EncodingError(f"{what}: {blob.media_type} is unknown to this envparity; install a newer one")
+            source.finish()
+
+    def _delta(
+        self, source: VerifyingReader, blob: Descriptor, what: str, label: str, above: tuple[Digest, ...]
+    ) -> Iterator[Piece]:
+        head = decode_head(read_note(source, what), what)
+        if blob.annotations.get(BASE) != head.base:
+            raise DamagedLayerError(f"{what}: the manifest names another base than {head.base}; capture it again")
+        with self._file(head.base, label, head.base_size, above) as base:
+            if base.size != head.base_size:
+                raise DamagedLayerError(
+                    f"{what}: its base has {base.size} bytes, not {head.base_size}; capture it again"
+                )
+            made = 0
+            while made < head.size:
+                segment, packed = decode_segment(read_note(source, what), head.base_size, what)
+                made += segment.length
+                if made > head.size:
+                    break
+                yield from _segment(segment, read_exactly(source, packed, what), base, what)
+        if made != head.size:
+            raise DamagedLayerError(f"{what}: it makes more than the {head.size} bytes that it declares")
+
+
+def _segment(segment: Segment, packed: bytes, base: Tar, what: str) -> Iterator[Piece]:
+    new = memoryview(b"")
+    if packed:
+        new = memoryview(unpack_against(dictionary_of(base.read(*segment.dictionary)), packed, segment.new, what))
+    for step in segment.operations:
+        if step.offset is None:
+            yield new[: step.length]
+            new = new[step.length :]
+        else:
+            for done in range(0, step.length, CHUNK):
+                yield base.read((step.offset + done, min(CHUNK, step.length - done)))
+
+
+def blob_of(content: Mapping[Digest, Descriptor], diff_id: Digest, label: str) -> Descriptor:
+    """The blob that holds a layer. Raises MissingBlobError."""
+    found = content.get(diff_id)
+    if found is None:
+        raise MissingBlobError(f"the manifest has no blob for layer {label}; copy or capture the snapshot again")
+    return found
+
+
+def bases(content: Mapping[Digest, Descriptor], diff_id: Digest) -> list[Digest]:
+    """The diff_ids of the bases that a layer's blob needs, its own first. Raises MissingBlobError, DamagedLayerError."""
+    found: list[Digest] = []
+    blob = blob_of(content, diff_id, diff_id)
+    while blob.media_type == DELTA_TYPE:
+        base = Digest(blob.annotations[BASE])
+        if base in found or base == diff_id:
+            raise DamagedLayerError(f"the deltas of {diff_id} lead in a circle; capture it again")
+        found.append(base)
+        blob = blob_of(content, base, base)
+    return found
