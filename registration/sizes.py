@@ -134,31 +134,31 @@ def print_growth(found: Sequence[Growth], *, err: bool = False) -> None:
 
 def explain(excess: Excess) -> str:
     """Print, to standard error, what is large, what grew and what can be left out; the sentence that is left to say."""
-    largest = excess.sizes.layers[:_IN_AN_ERROR]
+    found = excess.sizes
+    rows = [(each.layer.label, each.packed_bytes) for each in found.layers[:_IN_AN_ERROR]]
+    if found.base_bytes:
+        rows.append(("bases of deltas", found.base_bytes))
+    most = max(packed for _, packed in rows)
     console.print_table(
         ["largest layers", "packed", "share"],
-        [
-            (
-                each.layer.label,
-                console.size(each.packed_bytes),
-                console.percent(each.packed_bytes, excess.sizes.packed_bytes),
-            )
-            for each in largest
-        ],
+        [(name, console.size(packed), console.percent(packed, found.packed_bytes)) for name, packed in rows],
         right=["packed", "share"],
-        bars=[(each.packed_bytes, largest[0].packed_bytes) for each in largest],
+        bars=[(packed, most) for _, packed in rows],
         err=True,
     )
     if excess.versions is not None:
         print_growth(excess.versions.growth[:_IN_AN_ERROR], err=True)
-    print_savings(excess.sizes.savings, err=True)
+    print_savings(found.savings, err=True)
     click.echo(err=True)
-    raised = ["--size-limit"] if excess.sizes.packed_bytes > excess.size_limit else []
-    raised += ["--budget"] if excess.versions is not None else []
-    smaller = "leave something out"
+    over = found.packed_bytes > excess.size_limit
+    raised = [*(["--size-limit"] if over else []), *(["--budget"] if excess.versions is not None else [])]
+    smaller = ["leave something out"]
+    if over and found.base_bytes:
+        smaller.append("capture with --no-deltas")
     if excess.versions is not None:
-        smaller += ", run envparity optimize, remove versions that are not needed"
-    return f"{', and '.join(excess.problems)}; nothing was stored; {smaller}, or raise {' and '.join(raised)}"
+        smaller += ["run envparity optimize", "remove versions that are not needed"]
+    problems = ", and ".join(excess.problems)
+    return f"{problems}; nothing was stored; {', '.join(smaller)}, or raise {' and '.join(raised)}"
 
 
 def snapshot_document(found: SnapshotSizes, limit: int) -> dict[str, object]:

@@ -174,6 +174,9 @@ def _remedies(excess: Excess) -> Sequence[str]:
         said.append(
             f"--exclude dist:NAME for what is not used, of what nothing else in the environment requires: {', '.join(leaves[:_SHOWN])}"
         )
+    if excess.sizes.base_bytes and excess.sizes.packed_bytes > excess.size_limit:
+        bases = _amount(excess.sizes.base_bytes)
+        said.append(f"--no-deltas stores whole layers and does without {bases} of bases")
     if excess.versions is not None:
         said.append("envparity optimize, or remove versions that are not needed any more")
     raised = ["--size-limit"] if excess.sizes.packed_bytes > excess.size_limit else []

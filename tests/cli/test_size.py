@@ -214,6 +214,29 @@ def test_over_the_budget(run, made):
     assert run.json("list") == before
 
 
+def test_bases_are_named_where_they_are_what_is_too_large(run, made, tmp_path):
+    store = tmp_path / "store"
+    (site,) = (made / "env").glob("lib/python3*/site-packages")
+    run.store_path = store
+    core = site / "large" / "core.bin"
+    snapshot.capture(made / "env", Store(store), name="a/1", interpreter=False)
+    before = core.read_bytes()
+    core.write_bytes(before[:30_000] + noise(30, 30_000))
+    try:
+        words = ("capture", made / "env", "--name", "a/2", "--no-interpreter", "--size-limit", "110kB")
+        said = run(*words, code=2, explained=True).stderr
+        assert row(said, "bases of deltas")[1] == size(run.json("size", "a/1")["layers"][0]["packed_bytes"])
+        assert said.endswith(
+            "nothing was stored; leave something out, capture with --no-deltas, or raise --size-limit\n"
+        )
+        assert re.search(
+            r"; --no-deltas stores whole layers and does without 80\.\d kB of bases; ", run.error(*words, "--json")
+        )
+        run(*words, "--no-deltas")
+    finally:
+        core.write_bytes(before)
+
+
 def test_with_json_an_error_is_one_line_with_all_of_it(run, made):
     said = run.error("capture", made / "env", "--no-interpreter", "--size-limit", "50kB", "--json")
     assert re.search(r"Largest: large 1\.0 80\.\d kB, app", said)
