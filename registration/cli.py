@@ -23,6 +23,7 @@ COMMANDS = {
     "diff": "diff:diff",
     "list": "shelf:list_snapshots",
     "inspect": "inspection:inspect",
+    "size": "size:size",
     "remove": "shelf:remove",
     "gc": "shelf:collect",
     "check": "shelf:check",

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
     from snapshot.model import Finding
 
+#: The last character of a bar: so many eighths of a block.
+_EIGHTHS = " \u258f\u258e\u258d\u258c\u258b\u258a\u2589"
+
 #: Where no terminal says how wide it is.
 WIDTH = 80
 
@@ -56,21 +59,50 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
-def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], *, right: Sequence[str] = ()) -> None:
-    """Print columns; a cell that is too long is folded, so nothing is lost. `right`: headings of numbers."""
+def print_table(
+    headings: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    right: Sequence[str] = (),
+    bars: Sequence[tuple[int, int]] = (),
+    err: bool = False,
+) -> None:
+    """Print columns; a cell that is too long is folded, so nothing is lost. `right`: headings of numbers.
+
+    `bars` has a pair for each row: how much of what (the same for all) a bar at its end shows. `err`: to standard error.
+    """
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(highlight=False)
+    console = Console(highlight=False, stderr=err)
     if not console.is_terminal:
-        console = Console(highlight=False, width=WIDTH)
+        console = Console(highlight=False, stderr=err, width=WIDTH)
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in headings:
         table.add_column(heading, justify="right" if heading in right else "left", no_wrap=heading in right)
-    for row in rows:
-        table.add_row(*(Text(printable(cell), overflow="fold") for cell in row))
+    drawn = [bar(part, whole, fine=console.is_terminal and console.encoding == "utf-8") for part, whole in bars]
+    if drawn:
+        table.add_column("", no_wrap=True, style="cyan")
+    for number, row in enumerate(rows):
+        cells = [Text(printable(cell), overflow="fold") for cell in row]
+        table.add_row(*cells, *([Text(drawn[number])] if drawn else []))
     console.print(table)
+
+
+def bar(part: int, whole: int, *, fine: bool, width: int = 20) -> str:
+    """`part` of `whole` as a bar of at most `width` characters; what is not nothing shows. `fine`: in eighths."""
+    if part <= 0 or whole <= 0:
+        return ""
+    if not fine:
+        return "#" * max(1, round(width * part / whole))
+    eighths = max(1, round(8 * width * part / whole))
+    return ("\u2588" * (eighths // 8) + _EIGHTHS[eighths % 8]).rstrip()
+
+
+def percent(part: int, whole: int) -> str:
+    """`31.5%`."""
+    return f"{100 * part / whole:.1f}%" if whole else "-"
 
 
 def print_findings(findings: Iterable[Finding], *, examples: int = 3) -> None:
@@ -90,7 +122,7 @@ def shortened(line: str) -> str:
     return line if len(line) <= WIDTH else f"{line[: WIDTH - 1]}…"
 
 
-def print_columns(cells: Sequence[str], *, indent: int = 2) -> None:
+def print_columns(cells: Sequence[str], *, indent: int = 2, err: bool = False) -> None:
     """Short texts in as many columns as fit, read downwards."""
     shown = [printable(cell) for cell in cells]
     columns: list[list[str]] = []
@@ -103,4 +135,4 @@ def print_columns(cells: Sequence[str], *, indent: int = 2) -> None:
         line = "".join(
             column[row].ljust(width) for column, width in zip(columns, widths, strict=True) if row < len(column)
         )
-        click.echo(" " * indent + line.rstrip())
+        click.echo(" " * indent + line.rstrip(), err=err)

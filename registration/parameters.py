@@ -30,16 +30,24 @@ class Size(_ParamType):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if isinstance(value, int):
             return value
-        found = _SIZE.match(value)
-        unit = _UNITS.get(found[2].lower()) if found else None
-        if found is None or unit is None:
-            self.fail(f"{value!r} is no size; write 1GB, 500MB, 1GiB or a number of bytes", param, ctx)
-        from decimal import Decimal
+        try:
+            return parse_size(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
 
-        amount = int(Decimal(found[1]) * unit)
-        if amount < 1:
-            self.fail(f"{value!r} is less than one byte", param, ctx)
-        return amount
+
+def parse_size(text: str) -> int:
+    """Bytes. Raises ValueError."""
+    found = _SIZE.match(text)
+    unit = _UNITS.get(found[2].lower()) if found else None
+    if found is None or unit is None:
+        raise ValueError(f"{text!r} is no size; write 1GB, 500MB, 1GiB or a number of bytes")
+    from decimal import Decimal
+
+    amount = int(Decimal(found[1]) * unit)
+    if amount < 1:
+        raise ValueError(f"{text!r} is less than one byte")
+    return amount
 
 
 def json_option(function: Function) -> Function:

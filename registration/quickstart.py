@@ -62,7 +62,9 @@ def run(prefix: str, store: Store, destination: Path, bar: Bar) -> Iterator[Step
     started = time.perf_counter()
     with bar() as progress:
         # No limit: what is captured here need not be sent anywhere.
-        captured = snapshot.capture(prefix, store, name=NAME, size_limit=sys.maxsize, progress=progress)
+        captured = snapshot.capture(
+            prefix, store, name=NAME, size_limit=sys.maxsize, budget=sys.maxsize, progress=progress
+        )
     detail = f"{count(captured.files, 'file')}, {size(captured.raw_bytes)}, {size(captured.packed_bytes)} packed"
     yield Step("capture", ok=True, detail=detail, seconds=time.perf_counter() - started)
 

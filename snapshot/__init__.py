@@ -13,55 +13,69 @@ if TYPE_CHECKING:
     from snapshot.collecting import Collection, collect
     from snapshot.describing import describe
     from snapshot.errors import SnapshotError
+    from snapshot.limiting import BudgetError, SizeLimitError
     from snapshot.model import Description, Digest, Finding, Snapshot
     from snapshot.optimizing import Optimized, optimize
     from snapshot.restoring import Restored, restore
+    from snapshot.sizing import NameSizes, SnapshotSizes, growth, sizes
     from snapshot.store.store import Problem, Store
     from snapshot.trees import load
     from snapshot.verifying import Verification, verify
 
 __all__ = [
+    "BudgetError",
     "Captured",
     "Collection",
     "Description",
     "Digest",
     "Finding",
+    "NameSizes",
     "Optimized",
     "Problem",
     "Restored",
+    "SizeLimitError",
     "Snapshot",
     "SnapshotError",
+    "SnapshotSizes",
     "Store",
     "Verification",
     "capture",
     "collect",
     "describe",
+    "growth",
     "load",
     "optimize",
     "restore",
+    "sizes",
     "verify",
 ]
 
 # The module of each name. None is called like a function in it: importing such a module would hide the function.
 _HOMES = {
+    "BudgetError": "limiting",
     "Captured": "capturing",
     "Collection": "collecting",
     "Description": "model",
     "Digest": "model",
     "Finding": "model",
+    "NameSizes": "sizing",
     "Optimized": "optimizing",
     "Problem": "store.store",
     "Restored": "restoring",
+    "SizeLimitError": "limiting",
     "Snapshot": "model",
     "SnapshotError": "errors",
+    "SnapshotSizes": "sizing",
     "Store": "store.store",
     "Verification": "verifying",
     "capture": "capturing",
     "collect": "collecting",
     "describe": "describing",
+    "growth": "sizing",
     "load": "trees",
     "optimize": "optimizing",
     "restore": "restoring",
+    "sizes": "sizing",
     "verify": "verifying",
 }
 

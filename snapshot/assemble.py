@@ -1,4 +1,4 @@
-"""From packed layers to the snapshot and its record; and the size limit. What `capture` and `describe` share."""
+"""From packed layers to the snapshot and its record. What `capture` and `describe` share."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
-from snapshot.errors import SnapshotError
 from snapshot.interpreter import InterpreterError, Worker
 from snapshot.model import PYTHON_MOUNT, SOURCE_MOUNT, Environment, Interpreter, Kind, Record, Snapshot
 from snapshot.pack import Context
@@ -15,18 +14,14 @@ from snapshot.serialize import digest_of, encode_tree
 from snapshot.version import version
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
 
-    from snapshot.model import Descriptor, Digest, Finding, Layer
+    from snapshot.model import Finding, Layer
     from snapshot.plan import Survey
 
 
 #: The tree of a layer of which nothing was kept, such as bytecode that was stale throughout: it is no layer.
 EMPTY_TREE = digest_of(encode_tree(()))
-
-
-class SizeLimitError(SnapshotError, ValueError):
-    """The snapshot would be larger than allowed; nothing was published."""
 
 
 class SourceHasher:
@@ -100,25 +95,3 @@ def snapshot_of(found: Survey, layers: Sequence[Layer], *, interpreter: bool, by
 
 def record_of(found: Survey, findings: Sequence[Finding]) -> Record:
     return Record(tuple(sorted(set(findings))), found.prefix, found.base, f"envparity {version()}")
-
-
-def megabytes(size: int) -> str:
-    return f"{size / 1e6:,.1f} MB"
-
-
-def check_size(snapshot: Snapshot, content: Mapping[Digest, Descriptor], packed: int, limit: int) -> None:
-    """Raise SizeLimitError with the largest layers and what could be left out. `packed`, `limit` in bytes."""
-    if packed <= limit:
-        return
-    sizes = sorted(((content[layer.diff_id].size, layer) for layer in snapshot.layers), key=lambda pair: -pair[0])
-    largest = ", ".join(f"{layer.label} {megabytes(size)}" for size, layer in sizes[:5])
-    remedies = []
-    for kind, option in ((Kind.BYTECODE, "--no-bytecode"), (Kind.INTERPRETER, "--no-interpreter")):
-        saved = sum(size for size, layer in sizes if layer.kind is kind)
-        if saved and not (kind is Kind.INTERPRETER and snapshot.environment.kind == "base"):
-            remedies.append(f"{option} saves {megabytes(saved)}")
-    remedies.append("uninstall what the model does not need")
-    raise SizeLimitError(
-        f"the snapshot would have {megabytes(packed)} packed, over the limit of {megabytes(limit)}; nothing was stored. "
-        f"Largest: {largest}. To make it smaller: {'; '.join(remedies)}; or raise --size-limit"
-    )

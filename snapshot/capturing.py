@@ -14,6 +14,7 @@ from snapshot.codec import Compressor, pack_small
 from snapshot.compiling import compile_missing
 from snapshot.encoding import Encoder
 from snapshot.errors import SnapshotError
+from snapshot.limiting import BUDGET, SIZE_LIMIT, check
 from snapshot.lineage import Lineage
 from snapshot.model import Descriptor, Digest
 from snapshot.pack import Packed, items_by_size, pack
@@ -27,7 +28,7 @@ from snapshot.survey import survey
 from snapshot.tars import Tar, bases
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from snapshot.model import Finding, Layer
     from snapshot.pack import Context
@@ -35,8 +36,6 @@ if TYPE_CHECKING:
     from snapshot.progress import Progress
     from snapshot.store.backend import StagedBlob
     from snapshot.store.store import Batch, Store
-
-SIZE_LIMIT = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +62,8 @@ def capture(
     python: str | os.PathLike[str] | None = None,
     name: str | None = None,
     size_limit: int = SIZE_LIMIT,
+    budget: int = BUDGET,
+    exclude: Sequence[str] = (),
     interpreter: bool = True,
     bytecode: Literal["keep", "drop", "compile"] = "keep",
     deltas: bool = True,
@@ -71,19 +72,23 @@ def capture(
     """Capture the environment at `prefix` into `store`.
 
     `python` is its interpreter (default: `bin/python` in it); `name` the reference to publish it under, `NAME` or
-    `NAME/VERSION`; `size_limit` the most packed bytes that a snapshot may have; `interpreter` whether the base interpreter
+    `NAME/VERSION`; `size_limit` the most packed bytes that a snapshot may have, `budget` the most bytes that all versions
+    of the name may have in the store together, each blob counted once; `exclude` patterns of what is left out: as in
+    `fnmatch`, on paths relative to the environment, `dist:NAME` for a distribution; `interpreter` whether the base interpreter
     is stored too; `bytecode` whether valid `.pyc` files are kept, dropped, or kept and completed; `deltas` whether a layer that
     resembles one of an earlier snapshot is stored as the difference from it.
 
-    The environment is only read. Raises SizeLimitError before anything is published, NoEnvironmentError,
-    InterpreterError, UnreadableError, ChangedError and StoreError.
+    The environment is only read. Raises SizeLimitError and BudgetError before anything is published, NoEnvironmentError,
+    InterpreterError, UnreadableError, InvalidPatternError, ChangedError and StoreError.
     """
     begin = time.perf_counter()
     if name is not None:
         check_name(name)  # now, and not when everything is packed
     for attempt in (1, 2):
         try:
-            done = _capture(prefix, store, python, name, size_limit, interpreter, bytecode, deltas, progress)
+            done = _capture(
+                prefix, store, python, name, size_limit, budget, exclude, interpreter, bytecode, deltas, progress
+            )
         except BlobsVanishedError:
             # A collection took a blob that this capture counted on: now it is known to be missing.
             if attempt == 2:
@@ -99,13 +104,15 @@ def _capture(
     python: str | os.PathLike[str] | None,
     name: str | None,
     size_limit: int,
+    budget: int,
+    exclude: Sequence[str],
     interpreter: bool,
     bytecode: Literal["keep", "drop", "compile"],
     deltas: bool,
     progress: Progress | None,
 ) -> Captured:
     started = time.time()
-    found = survey(prefix, python=python, interpreter=interpreter, keep_bytecode=bytecode != "drop")
+    found = survey(prefix, python=python, interpreter=interpreter, keep_bytecode=bytecode != "drop", exclude=exclude)
     findings = list(found.findings)
     with ExitStack() as stack:
         batch = stack.enter_context(store.begin())
@@ -125,7 +132,7 @@ def _capture(
         content[digest] = _small(batch, record, RECORD_TYPE, digest)
         config = encode_snapshot(snapshot)
         packed_bytes = len(config) + sum(descriptor.size for descriptor in content.values())
-        assemble.check_size(snapshot, content, packed_bytes, size_limit)
+        check(found, store, snapshot, config, content, name, size_limit=size_limit, budget=budget)
         published = batch.publish(config, content, name)
         layers.stamps.save()
     return Captured(

@@ -37,6 +37,7 @@ def compile_missing(survey: Survey, directory: str, cores: int, advance: Callabl
         if item.found.is_file
         and item.path.endswith(".py")
         and (id(plan), bytecode.cache_path(item.path, tag)) not in have
+        and not survey.excluded(posixpath.join(plan.mount, bytecode.cache_path(item.path, tag)))
     ]
     # Large sources first; each worker takes every n-th, so that they end together.
     jobs.sort(key=lambda job: -job[2].found.stat.st_size)

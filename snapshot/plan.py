@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from snapshot.scan import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from snapshot.interpreter import Probe
     from snapshot.model import Finding, Kind
@@ -75,6 +75,7 @@ class Survey:
     """An environment as it was found: everything but the content of its files. Paths are absolute.
 
     `shared` has the files that several distributions claim, by root and path: the RECORD of each of them lists them.
+    `excluded`: whether the capture was told to leave a path of the environment out (it is in no plan).
     """
 
     prefix: str
@@ -89,6 +90,7 @@ class Survey:
     plans: list[Plan]
     shared: dict[tuple[str, str], tuple[Plan, Item]]
     findings: list[Finding]
+    excluded: Callable[[str], bool]
 
     @property
     def executable(self) -> str:

@@ -8,18 +8,20 @@ from typing import TYPE_CHECKING
 
 from snapshot import bytecode
 from snapshot.editable import find_sources, unique, walk_source
+from snapshot.excluding import Excludes
 from snapshot.interpreter import NoEnvironmentError, Probing, find_python
 from snapshot.model import HOME, PYTHON_MOUNT, SOURCE_MOUNT, Finding, Kind
 from snapshot.ownership import assign, read_distributions
 from snapshot.parity import rule_for_path
 from snapshot.plan import Item, Plan, Survey, located
 from snapshot.relocate import Place, Places, is_distinctive
+from snapshot.requiring import still_required
 from snapshot.scan import encode, look, walk
 from snapshot.secrets import is_secret_file
 from snapshot.standard import Standard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from snapshot.interpreter import Probe
     from snapshot.scan import Found
@@ -31,8 +33,13 @@ def survey(
     python: str | os.PathLike[str] | None = None,
     interpreter: bool = True,
     keep_bytecode: bool = True,
+    exclude: Sequence[str] = (),
 ) -> Survey:
-    """Read the environment at `prefix`. Raises NoEnvironmentError, InterpreterError, UnreadableError."""
+    """Read the environment at `prefix`; `exclude` is what of it to leave out, see `excluding`.
+
+    Raises NoEnvironmentError, InterpreterError, UnreadableError, InvalidPatternError.
+    """
+    Excludes(exclude)  # what is wrong with a pattern shows before anything is read
     given = os.path.abspath(prefix)
     root = os.path.realpath(given)
     executable = os.fspath(python) if python is not None else find_python(given)
@@ -52,7 +59,8 @@ def survey(
         raise NoEnvironmentError(
             f"{given} sees the packages of its base ({base}): it cannot be captured without the interpreter"
         )
-    builder = _Builder(probe, keep_bytecode=keep_bytecode)
+    excludes = Excludes(exclude, probe.cache_tag)
+    builder = _Builder(probe, excludes, keep_bytecode=keep_bytecode)
     sites = _relative(probe.site, root)
     sources = builder.root(root, "", found, sites, base, standard if kind == "base" else None)
     if kind == "venv":
@@ -77,7 +85,8 @@ def survey(
         places=_places((given, root), probe, base, sources, kind=kind, interpreter=interpreter),
         plans=[plan for plan in builder.plans if plan.items],
         shared=builder.shared,
-        findings=builder.findings,
+        findings=[*builder.findings, *excludes.findings()],
+        excluded=excludes.matches,
     )
 
 
@@ -140,11 +149,12 @@ def _relative(paths: Iterable[str], root: str) -> tuple[str, ...]:
 class _Builder:
     """Collects plans and findings, root by root."""
 
-    def __init__(self, probe: Probe, *, keep_bytecode: bool) -> None:
+    def __init__(self, probe: Probe, excludes: Excludes, *, keep_bytecode: bool) -> None:
         self.plans: list[Plan] = []
         self.shared: dict[tuple[str, str], tuple[Plan, Item]] = {}
         self.findings: list[Finding] = []
         self._probe = probe
+        self._excludes = excludes
         self._keep_bytecode = keep_bytecode
         self._compiled: list[tuple[str, dict[str, tuple[Plan, Item]], list[Found]]] = []
 
@@ -159,8 +169,12 @@ class _Builder:
     ) -> dict[str, str]:
         """Plans for a prefix: its distributions, what generated it, the rest; returns the source trees it imports from."""
         before = len(self.findings)
-        found = self._without_debris(found, sites)
+        everything = found = self._without_debris(found, sites)
         distributions, findings = read_distributions(root, sites, found)
+        left = self._excludes.filter(
+            mount, found, distributions, lambda path: _needed(path, everything[path], standard)
+        )
+        found, distributions = left.found, left.distributions
         ownership = assign(distributions, found)
         sources, more = find_sources(root, base, sites, found, distributions)
         self.findings += [*findings, *ownership.findings, *more]
@@ -201,6 +215,7 @@ class _Builder:
         self.plans += [*plans, *rest.values()]
         self._compiled.append((mount, by_path, [item for item in pycs if not _below(item.path, skipped)]))
         self.findings[before:] = located(mount, self.findings[before:])
+        self.findings += still_required(root, left.dropped, distributions, self._probe)
         return sources
 
     def base(self, base: str, standard: Standard, *, stored: bool, sites: tuple[str, ...]) -> dict[str, str]:
@@ -227,7 +242,9 @@ class _Builder:
             self.findings.append(
                 Finding("left-out", directory, f"not captured with the source: {', '.join(sorted(skipped)[:5])}")
             )
-        self._whole(Plan(Kind.SOURCE, name, None, f"{SOURCE_MOUNT}/{name}", real), found)
+        mount = f"{SOURCE_MOUNT}/{name}"
+        kept = self._excludes.filter(mount, found, [], lambda _: False).found
+        self._whole(Plan(Kind.SOURCE, name, None, mount, real), kept)
 
     def _whole(self, plan: Plan, found: Mapping[str, Found]) -> None:
         """A plan that has all of `found`, its bytecode apart."""
@@ -358,6 +375,13 @@ def _under(path: str, skipped: set[str], standard: Standard) -> bool:
 
 def _below(path: str, skipped: set[str]) -> bool:
     return any(path.startswith(directory + "/") for directory in skipped)
+
+
+def _needed(path: str, item: Found, standard: Standard | None) -> bool:
+    """Whether something that no distribution lists must not be excluded: the interpreter, and what venv generates."""
+    if standard is not None and standard.owns(path):
+        return True
+    return not item.is_directory and _unowned_kind(path, item) is Kind.ENVIRONMENT
 
 
 def _unowned_kind(path: str, item: Found) -> Kind:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from typing import TYPE_CHECKING, Literal
 
 import click
 
 from registration import console
+from registration.errors import RegistrationError
 from registration.parameters import Size, json_option
 from registration.progress import progress_bar
 
@@ -16,13 +18,24 @@ if TYPE_CHECKING:
     from snapshot import Captured
 
 
+class TooLargeError(RegistrationError):
+    """Over the size limit or the budget. What is large, and what can be done, stands above the message."""
+
+
 @click.command()
 @click.argument("prefix", required=False, type=click.Path())
 @click.option(
     "--python", type=click.Path(), metavar="PATH", help="The environment's interpreter. Default: the one in it."
 )
 @click.option("--name", metavar="NAME[/VERSION]", help="What to call the snapshot.")
-@click.option("--size-limit", type=Size(), default="1GB", show_default=True, help="Refuse to store more (packed).")
+@click.option("--size-limit", type=Size(), help="Refuse a snapshot that is larger (packed). Default: 1GB.")
+@click.option("--budget", type=Size(), help="Refuse if all versions of NAME would be larger together. Default: 1GB.")
+@click.option(
+    "--exclude",
+    multiple=True,
+    metavar="PATTERN",
+    help="Leave out what matches, such as '*/tests/*', or dist:NAME for a distribution. Repeatable.",
+)
 @click.option("--no-interpreter", is_flag=True, help="Leave the interpreter out; a restore then needs a fitting one.")
 @click.option("--no-bytecode", is_flag=True, help="Leave .pyc files out.")
 @click.option("--compile-bytecode", is_flag=True, help="Compile what has no .pyc yet.")
@@ -35,31 +48,48 @@ def capture(
     prefix: str | None,
     python: str | None,
     name: str | None,
-    size_limit: int,
+    size_limit: int | None,
+    budget: int | None,
+    exclude: tuple[str, ...],
     no_interpreter: bool,
     no_bytecode: bool,
     compile_bytecode: bool,
     no_deltas: bool,
     as_json: bool,
 ) -> None:
-    """Capture the environment at PREFIX (default: the one that runs this command)."""
+    """Capture the environment at PREFIX (default: the one that runs this command).
+
+    What --size-limit, --budget and --exclude do not say is taken from [tool.envparity] in the pyproject.toml of the working
+    directory, or of the nearest one above that has this table.
+    """
     import snapshot
+    from registration import sizes
+    from registration.configuration import find_configuration
+    from snapshot.limiting import BUDGET, SIZE_LIMIT, BudgetError, SizeLimitError
 
     if no_bytecode and compile_bytecode:
         raise click.UsageError("--no-bytecode and --compile-bytecode exclude each other; give one of them")
     bytecode: Literal["keep", "drop", "compile"] = "drop" if no_bytecode else "compile" if compile_bytecode else "keep"
-    with progress_bar() as progress:
-        captured = snapshot.capture(
-            sys.prefix if prefix is None else prefix,
-            invocation.store,
-            python=python,
-            name=name,
-            size_limit=size_limit,
-            interpreter=not no_interpreter,
-            bytecode=bytecode,
-            deltas=not no_deltas,
-            progress=progress,
-        )
+    configured = find_configuration(os.getcwd())
+    try:
+        with progress_bar() as progress:
+            captured = snapshot.capture(
+                sys.prefix if prefix is None else prefix,
+                invocation.store,
+                python=python,
+                name=name,
+                size_limit=size_limit or configured.size_limit or SIZE_LIMIT,
+                budget=budget or configured.budget or BUDGET,
+                exclude=exclude or configured.exclude or (),
+                interpreter=not no_interpreter,
+                bytecode=bytecode,
+                deltas=not no_deltas,
+                progress=progress,
+            )
+    except (SizeLimitError, BudgetError) as error:
+        if not as_json:
+            raise TooLargeError(sizes.explain(error.excess)) from error
+        raise
     if as_json:
         console.print_json(as_document(captured))
     else:

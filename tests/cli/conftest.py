@@ -25,15 +25,18 @@ class Envparity:
     def __init__(self, store_path):
         self.store_path = store_path
 
-    def __call__(self, *words, code=0, store=True):
+    def __call__(self, *words, code=0, store=True, explained=False):
+        """`explained`: what stands above the error's own line is wanted."""
         words = [*(["--store", str(self.store_path)] if store else []), *map(str, words)]
         result = CliRunner().invoke(main, words)
         assert "Traceback" not in result.stderr
         assert result.exit_code == code, result.output
         assert bool(result.stderr) == (code not in {0, 1})
         if result.stderr:
-            assert result.stderr.startswith("envparity: error: ")
-            assert result.stderr.count("\n") == 1
+            *above, said = result.stderr.splitlines()
+            assert said.startswith("envparity: error: ")
+            assert bool(above) == explained
+            assert all(len(line) <= 80 for line in above)
         return result
 
     def json(self, *words, code=0):

@@ -23,6 +23,8 @@ def test_by_default_it_captures_the_environment_that_runs_it(envparity, library)
         "python": None,
         "name": None,
         "size_limit": 1_000_000_000,
+        "budget": 1_000_000_000,
+        "exclude": (),
         "interpreter": True,
         "bytecode": "keep",
         "deltas": True,
@@ -31,9 +33,8 @@ def test_by_default_it_captures_the_environment_that_runs_it(envparity, library)
 
 
 def test_every_option_reaches_the_library(envparity, library):
-    words = (
-        "capture /env --python /py --name churn/3 --size-limit 1.5GiB --no-interpreter --compile-bytecode --no-deltas"
-    )
+    words = "capture /env --python /py --name churn/3 --size-limit 1.5GiB --budget 2GB"
+    words += " --exclude */tests/* --exclude dist:pip --no-interpreter --compile-bytecode --no-deltas"
     envparity(*words.split())
     prefix, options = options_of(library)
     assert prefix == "/env"
@@ -41,6 +42,8 @@ def test_every_option_reaches_the_library(envparity, library):
         "python": "/py",
         "name": "churn/3",
         "size_limit": 1_610_612_736,
+        "budget": 2_000_000_000,
+        "exclude": ("*/tests/*", "dist:pip"),
         "interpreter": False,
         "bytecode": "compile",
         "deltas": False,

@@ -94,5 +94,7 @@ def test_errors(envparity, prefix, tmp_path):
     assert "no Python environment" in envparity.error("capture", tmp_path)
     envparity("capture", prefix, "--name", "churn", "--no-interpreter")
     assert "training is not empty" in envparity.error("restore", "churn", prefix)
-    assert "over the limit of" in envparity.error("capture", prefix, "--size-limit", "1kB")
+    assert (
+        "over the limit of 1.0 kB" in envparity("capture", prefix, "--size-limit", "1kB", code=2, explained=True).stderr
+    )
     assert len(envparity.json("list")["snapshots"]) == 1
