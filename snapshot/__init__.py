@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from snapshot.errors import SnapshotError
     from snapshot.model import Description, Digest, Finding, Snapshot
     from snapshot.restoring import Restored, restore
+    from snapshot.retention import Retained, retain
     from snapshot.store.store import Problem, Store
     from snapshot.trees import load
     from snapshot.verifying import Verification, verify
@@ -27,6 +28,7 @@ __all__ = [
     "Finding",
     "Problem",
     "Restored",
+    "Retained",
     "Snapshot",
     "SnapshotError",
     "Store",
@@ -36,6 +38,7 @@ __all__ = [
     "describe",
     "load",
     "restore",
+    "retain",
     "verify",
 ]
 
@@ -48,6 +51,7 @@ _HOMES = {
     "Finding": "model",
     "Problem": "store.store",
     "Restored": "restoring",
+    "Retained": "retention",
     "Snapshot": "model",
     "SnapshotError": "errors",
     "Store": "store.store",
@@ -57,6 +61,7 @@ _HOMES = {
     "describe": "describing",
     "load": "trees",
     "restore": "restoring",
+    "retain": "retention",
     "verify": "verifying",
 }
 

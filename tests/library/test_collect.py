@@ -14,11 +14,11 @@ def test_layers_are_forgotten_and_what_was_restored_stays_whole(environment, sto
     cache = LayerCache(store.cache)
     kept = {layer for layer in layers if cache.has(layer)}
     assert kept
-    assert snapshot.collect(store) == snapshot.Collection(0, 0, 0, 0)
+    assert snapshot.collect(store, grace=0) == snapshot.Collection(0, 0, 0, 0)
     assert {layer for layer in layers if cache.has(layer)} == kept
 
     store.remove("thing")
-    done = snapshot.collect(store)
+    done = snapshot.collect(store, grace=0)
     assert (done.blobs, done.layers, done.leftovers) == (2 * len(layers) + 3, len(kept), 0)
     assert done.bytes == captured.packed_bytes
     assert not any(cache.has(layer) for layer in layers)
@@ -37,7 +37,7 @@ def test_what_a_killed_process_left_is_removed(environment, store):
     (left / "tree").mkdir(parents=True)
     (left / "lock").touch()
     (left / "tree" / "half").write_text("a layer")
-    assert snapshot.collect(store).leftovers == 1
+    assert snapshot.collect(store, grace=0).leftovers == 1
     assert not left.exists()
 
 
@@ -47,5 +47,5 @@ def test_nothing_is_forgotten_while_a_snapshot_cannot_be_read(environment, store
     config = tmp_path / "store" / "blobs" / "sha256" / captured.snapshot[7:]
     os.chmod(config, 0o644)
     config.write_bytes(b"damaged")
-    assert snapshot.collect(store).layers == 0
+    assert snapshot.collect(store, grace=0).layers == 0
     assert os.listdir(store.cache / "layers")

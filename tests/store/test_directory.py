@@ -148,7 +148,7 @@ def test_area_of_a_living_writer_is_left_alone(backend):
         with backend.staging():
             pass
         assert backend.sweep() == 0
-        Store(backend).collect()
+        Store(backend).collect(grace=0)
         with backend.lock():
             assert staging.publish() == 7
     assert backend.has(digest)
@@ -164,7 +164,7 @@ def test_debris_is_removed_by_the_next_writer(backend, tmp_path):
 
 def test_debris_is_removed_by_a_collection(backend):
     debris = make_debris(backend)
-    assert Store(backend).collect().staging == 1
+    assert Store(backend).collect(grace=0).staging == 1
     assert not debris.exists()
 
 
