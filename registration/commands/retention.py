@@ -95,6 +95,7 @@ def _print(done: Retained, *, dry_run: bool) -> None:
     if not done.removed:
         click.echo("nothing to remove")
         return
-    frees = "what only they needed" if done.free_bytes is None else console.size(done.free_bytes)
+    only = "what only it needed" if len(done.removed) == 1 else "what only they needed"
+    frees = only if done.free_bytes is None else console.size(done.free_bytes)
     does = "would remove" if dry_run else "removed"
     click.echo(f"{does} {console.count(len(done.removed), 'reference')}; envparity gc then frees {frees}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -120,14 +121,15 @@ def collect(invocation: Invocation, grace: float, dry_run: bool, as_json: bool) 
         click.echo(f"would free {amount}; would forget {layers}")
     else:
         click.echo(f"freed {amount}; forgot {layers}; removed {collected.leftovers:,} left by interrupted commands")
-    if collected.kept_blobs:
-        click.echo(_kept(collected.kept_bytes, grace))
+    if collected.kept_until is not None:
+        click.echo(_kept(collected.kept_bytes, collected.kept_until, grace))
 
 
-def _kept(size: int, grace: float) -> str:
-    within = console.period(grace)
+def _kept(size: int, until: int, grace: float) -> str:
+    moment = time.strftime("%Y-%m-%d %H:%M", time.gmtime(until + 59))
     return (
-        f"kept {console.size(size)} that were removed or written less than {within} ago; gc --grace 0 deletes them now"
+        f"kept {console.size(size)} that were removed or written less than {console.period(grace)} ago;\n"
+        f"a gc after {moment} (UTC) deletes all of them, gc --grace 0 does it now"
     )
 
 
