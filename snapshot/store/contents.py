@@ -43,14 +43,17 @@ _DECODED = 16
 
 # `recency` is the negative of a manifest's number: of equal blobs the one of the newest manifest comes first, so that what
 # an unchanged environment needs is found in few manifests.
+_HELD = "content INTEGER, encoded INTEGER, size INTEGER, recency INTEGER"
 _TABLES = (
     "CREATE TABLE manifests (number INTEGER PRIMARY KEY AUTOINCREMENT, digest BLOB NOT NULL UNIQUE)",
     "CREATE TABLE contents (number INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE)",
-    "CREATE TABLE held (content, encoded, size, recency, PRIMARY KEY (content, encoded, size, recency)) WITHOUT ROWID",
+    f"CREATE TABLE held ({_HELD}, PRIMARY KEY (content, encoded, size, recency)) WITHOUT ROWID",
 )
+# In the order of the key: the first row is there at once, however many manifests have the content.
 _FIND = (
-    "SELECT manifests.digest FROM contents JOIN held ON held.content = contents.number "
-    "JOIN manifests ON manifests.number = -held.recency WHERE contents.digest = ? ORDER BY encoded, size, recency"
+    "SELECT manifests.digest FROM held CROSS JOIN manifests ON manifests.number = -held.recency "
+    "WHERE held.content = (SELECT number FROM contents WHERE digest = ?) "
+    "ORDER BY held.encoded, held.size, held.recency"
 )
 _HOLD = "INSERT OR IGNORE INTO held SELECT number, ?, ?, ? FROM contents WHERE digest = ?"
 

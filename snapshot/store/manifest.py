@@ -120,7 +120,9 @@ class Row:
         return self.snapshot.short if self.snapshot else str(self.raw["digest"])
 
     def _annotation(self, key: str) -> str:
-        return _annotations(self.raw).get(key, "")
+        found = self.raw.get("annotations")
+        value = found.get(key) if isinstance(found, dict) else None
+        return value if isinstance(value, str) else ""
 
 
 @dataclass(frozen=True, slots=True)
