@@ -45,8 +45,10 @@ if TYPE_CHECKING:
 SNAPSHOTS = (1, 10, 100, 1000)
 FILES = (10_000, 100_000)
 ROUNDS = 3
+#: Seconds after which a capture takes a file that has not changed for unchanged, and a little more.
+SETTLED = 2.1
 _FAMILY = "scale"
-_OWN = "environment.txt"
+_OWN = "variant.txt"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +76,13 @@ def _family(store: snapshot.Store) -> int:
 
 
 def _variant(store: snapshot.Store, given: Snapshot, manifest: Manifest, position: int) -> None:
-    """The same environment less a few of its distributions, with one file that no other variant has."""
+    """The same environment less a few of its distributions, with a distribution of one file that no other variant has."""
     chance = random.Random(position)
     layers = [each for each in given.layers if each.kind is not Kind.DISTRIBUTION or chance.random() > 0.05]
     with store.begin() as batch:
         own, content = _own_layer(batch, position)
         layers = sorted([*layers, own], key=lambda each: each.sort_key)
-        for layer in layers[:]:
+        for layer in layers:
             for digest in (layer.diff_id, layer.tree):
                 if digest in manifest.content:
                     content[digest] = manifest.content[digest]
@@ -100,10 +102,10 @@ def _own_layer(batch: Batch, position: int) -> tuple[Layer, dict[Digest, Descrip
     tar = b"".join([archive.header(tree[0]), data, archive.padding(len(data)), archive.END])
     encoded = encode_tree(tree)
     layer = Layer(
-        kind=Kind.SOURCE,
+        kind=Kind.DISTRIBUTION,
         name="variant",
-        version=None,
-        mount=".envparity/src/variant",
+        version=str(position),
+        mount="",
         diff_id=digest_of(tar),
         tree=digest_of(encoded),
         files=1,
@@ -179,7 +181,7 @@ class _Operations:
 
     def settle(self) -> None:
         """Let a capture know the environment as it is: files that have just been written would be read again."""
-        time.sleep(2.1)
+        time.sleep(SETTLED)
         self.capture_unchanged()
 
     def _fresh(self) -> Path:
@@ -280,25 +282,30 @@ def table(samples: Sequence[Sample]) -> str:
     return "\n".join(lines[1:])
 
 
-def _numbers(text: str) -> list[int]:
-    return [int(part) for part in text.split(",") if part]
+def _sizes(text: str) -> list[int]:
+    found = [int(part) for part in text.split(",") if part]
+    if any(size < 1 for size in found):
+        raise ValueError(text)
+    return found
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=(__doc__ or "").splitlines()[0])
     parser.add_argument(
-        "--snapshots", type=_numbers, default=list(SNAPSHOTS), metavar="N,...", help="an empty list skips"
+        "--snapshots", type=_sizes, default=list(SNAPSHOTS), metavar="N,...", help="an empty list skips"
     )
-    parser.add_argument("--files", type=_numbers, default=list(FILES), metavar="N,...", help="an empty list skips")
+    parser.add_argument("--files", type=_sizes, default=list(FILES), metavar="N,...", help="an empty list skips")
     parser.add_argument("--prefix", type=Path, default=Path(sys.prefix), help="environment that gives the layers")
     parser.add_argument("--rounds", type=int, default=ROUNDS, metavar="N", help="counted rounds (default: %(default)s)")
     parser.add_argument(
-        "--work", type=Path, metavar="DIR", help="a directory for stores and environments, removed after"
+        "--work", type=Path, metavar="DIR", help="where stores and environments are made, and removed again (15 GB)"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the samples there")
     chosen = parser.parse_args(arguments)
     if chosen.rounds < 1:
         parser.error("--rounds must be at least 1")
+    if chosen.work:
+        chosen.work.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix="scale-", dir=chosen.work))
     try:
         samples = snapshots_curve(chosen.prefix, chosen.snapshots, work, chosen.rounds) if chosen.snapshots else []

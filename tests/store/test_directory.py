@@ -303,7 +303,18 @@ def test_path_is_taken_once(tmp_path, monkeypatch):
 
 
 def test_importing_the_store_imports_nothing_heavy():
-    heavy = {"urllib", "tempfile", "random", "uuid", "shutil", "logging", "concurrent.futures", "threading", "pathlib"}
+    heavy = {
+        "urllib",
+        "tempfile",
+        "random",
+        "uuid",
+        "shutil",
+        "logging",
+        "concurrent.futures",
+        "threading",
+        "pathlib",
+        "sqlite3",
+    }
     heavy |= {"zstandard", "click", "rich", "importlib.metadata", "importlib_metadata", "subprocess", "datetime"}
     code = "import sys; before = set(sys.modules); import snapshot.store; print(*sorted(set(sys.modules) - before))"
     done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True, cwd=_ROOT)
