@@ -108,13 +108,15 @@ def remove(invocation: Invocation, name: str, as_json: bool) -> None:
 def collect(invocation: Invocation, grace: float, dry_run: bool, as_json: bool) -> None:
     """Delete what no snapshot needs any more, here and in the store, and what interrupted commands left behind."""
     import snapshot
+    from snapshot.errors import summarise
 
     collected = snapshot.collect(invocation.store, grace=grace, dry_run=dry_run)
     if as_json:
         console.print_json({**asdict(collected), "dry_run": dry_run})
         return
-    for name in collected.removed:
-        click.echo(f"{'would free' if dry_run else 'freed'} what only {console.printable(name)} needed")
+    if collected.removed:
+        names = summarise(map(console.printable, collected.removed))
+        click.echo(f"{'would free' if dry_run else 'freed'} what only {names} needed")
     amount = f"{console.size(collected.bytes)} of the store: {console.count(collected.blobs, 'blob')}"
     layers = console.count(collected.layers, "unpacked layer")
     if dry_run:

@@ -179,7 +179,7 @@ class Contents(Mapping[Digest, Descriptor]):
             try:
                 with suppress(sqlite3.Error):
                     self._connection.rollback()
-                self._connection.backup(copy)
+                self._connection.backup(copy, progress=_impatient)
                 _make(copy)
             except sqlite3.Error:
                 copy.close()
@@ -193,6 +193,14 @@ class Contents(Mapping[Digest, Descriptor]):
 
 def _raw(digest: str) -> bytes:
     return bytes.fromhex(digest[7:])
+
+
+def _impatient(status: int, _remaining: int, _total: int) -> None:
+    """By itself a backup would wait for a lock for ever."""
+    import sqlite3
+
+    if status in (5, 6):  # SQLITE_BUSY, SQLITE_LOCKED: sqlite3 names them from Python 3.11 on
+        raise sqlite3.OperationalError("it is locked")
 
 
 def _wrong(what: str) -> Exception:

@@ -13,7 +13,7 @@ from snapshot.errors import summarise
 from snapshot.model import Digest
 from snapshot.serialize import FormatError, canonical, decode_snapshot
 from snapshot.store.backend import MissingBlobError, StoreError
-from snapshot.store.manifest import DOCUMENT_TYPES, EMPTY, Manifest, Row, children, decode_manifest, encode_descriptor
+from snapshot.store.manifest import DOCUMENT_TYPES, Manifest, Row, children, decode_manifest, encode_descriptor
 from snapshot.store.reach import reach
 from snapshot.store.reading import load_index, read_blob, snapshot_of
 from snapshot.store.removed import FILE as REMOVED
@@ -107,7 +107,7 @@ class _Sentence:
         removed = load_removed(backend)
         # A clock that was set back must not make a grace of nothing last.
         self.young = [each for each in removed if grace > 0 and each.removed + grace > self._now]
-        self.expired = [each for each in removed if each not in self.young]
+        self.expired = [each for each in removed if grace <= 0 or each.removed + grace <= self._now]
         self._spared: dict[str, float] = {}
         for each in sorted(self.young, key=lambda one: one.removed):
             # One whose manifest cannot be read has nothing left to spare.
@@ -156,7 +156,9 @@ def forget(backend: Backend, manifests: Iterable[Descriptor]) -> tuple[int, int]
     For whoever has put others in their place. There is no grace: what still reads them finds blobs gone. Call it with the
     lock held. Returns how many blobs that were, and their bytes. Raises StoreError when what is needed cannot be told.
     """
-    index = load_index(backend) or EMPTY
+    index = load_index(backend)
+    if index is None:
+        return 0, 0  # lost: then the blobs are all that is left
     needed = reach(backend, index.rows)
     needed |= reach(backend, [each.row for each in load_removed(backend)], lenient=True)
     given = reach(backend, [Row(encode_descriptor(each), each) for each in manifests], lenient=True)

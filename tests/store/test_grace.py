@@ -274,3 +274,12 @@ def test_nothing_is_forgotten_when_the_index_cannot_be_followed(store, backend):
     with backend.lock(), pytest.raises(StoreError, match="cannot collect in memory: what b needs cannot be told"):
         forget(backend, [old])
     assert backend.blobs == before
+
+
+def test_without_an_index_nothing_is_forgotten(store, backend):
+    old = store.resolve("a").manifest
+    backend.index = None
+    before = dict(backend.blobs)
+    with backend.lock():
+        assert forget(backend, [old]) == (0, 0)
+    assert backend.blobs == before
