@@ -98,4 +98,4 @@ def _print(done: Retained, *, dry_run: bool) -> None:
     only = "what only it needed" if len(done.removed) == 1 else "what only they needed"
     frees = only if done.free_bytes is None else console.size(done.free_bytes)
     does = "would remove" if dry_run else "removed"
-    click.echo(f"{does} {console.count(len(done.removed), 'reference')}; envparity gc then frees {frees}")
+    click.echo(f"{does} {console.count(len(done.removed), 'reference')}; envparity gc frees {frees} an hour later")
