@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+import os
 
 import pytest
 
@@ -23,8 +25,11 @@ OPERATIONS = [
 
 
 @pytest.fixture(autouse=True)
-def _no_waiting(monkeypatch):
+def _quick(monkeypatch):
+    """Nothing is measured here: no waiting, and no interpreter of a hundred megabytes in every snapshot."""
     monkeypatch.setattr(scale, "SETTLED", 0.0)
+    monkeypatch.setattr(os, "sync", lambda: None)
+    monkeypatch.setattr(snapshot, "capture", functools.partial(snapshot.capture, interpreter=False))
 
 
 @pytest.fixture
@@ -35,7 +40,7 @@ def environment(tmp_path):
 
 def test_a_store_that_was_grown_is_whole(environment, tmp_path):
     store = snapshot.Store(tmp_path / "store")
-    snapshot.capture(environment, store, name="given", interpreter=False)
+    snapshot.capture(environment, store, name="given")
     scale.grow(store, "given", 3)
     scale.grow(store, "given", 5)
     names = [each.name for each in store.references()]
