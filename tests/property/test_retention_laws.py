@@ -115,11 +115,11 @@ class Retention(RuleBasedStateMachine):
         assert done.blobs == len(gone)
         assert done.bytes == sum(len(before[each]) for each in gone)
         assert all(self.now - self.needed[each] >= grace for each in gone)
-        # Times of removal are rounded up to whole seconds.
+        # The time of removal is rounded up to whole seconds, and so is the time that is told.
         left = [each for each in self.backend.blobs if self.needed[each] < self.now]
         assert all(grace > 0 and self.now - self.needed[each] < grace + 1 for each in left)
         assert (done.kept_until is None) == (done.kept_blobs == 0)
-        assert done.kept_until is None or self.now < done.kept_until <= self.now + grace + 1
+        assert done.kept_until is None or self.now < done.kept_until < self.now + grace + 2
 
     @invariant()
     def every_snapshot_is_whole(self):
