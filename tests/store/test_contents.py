@@ -7,7 +7,7 @@ import sqlite3
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
@@ -92,9 +92,10 @@ def test_what_only_removed_snapshots_had_goes(used):
     assert content_of("own1", "tar") not in known
     assert content_of("own2", "tar") in known
     assert content_of("common", "tar") in known
-    assert bytes.fromhex(content_of("own1", "tar").hex) not in {
-        row[0] for row in sqlite3.connect(database(used)).execute("SELECT digest FROM contents")
-    }
+    with closing(sqlite3.connect(database(used))) as connection:
+        kept = {row[0] for row in connection.execute("SELECT digest FROM contents")}
+    assert bytes.fromhex(content_of("own2", "tar").hex) in kept
+    assert bytes.fromhex(content_of("own1", "tar").hex) not in kept
 
 
 def test_what_was_collected_meanwhile_is_not_found(used):
