@@ -54,6 +54,14 @@ def seconds(duration: float) -> str:
     return f"{duration:.2f} s" if duration < 10 else f"{duration:.1f} s"
 
 
+def period(duration: float) -> str:
+    """`1 hour`, `90 seconds`, `7 days`: in the largest unit that divides it."""
+    for unit, length in (("day", 86400), ("hour", 3600), ("minute", 60)):
+        if duration and duration % length == 0:
+            return count(int(duration // length), unit)
+    return count(int(duration), "second") if duration == int(duration) else f"{duration:g} seconds"
+
+
 def count(number: int, noun: str) -> str:
     """`1 file`, `11,904 files`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"

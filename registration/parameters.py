@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
     Function = TypeVar("Function", bound=Callable[..., Any])
     _ParamType = click.ParamType[int]
+    _DurationType = click.ParamType[float]
 else:
-    _ParamType = click.ParamType  # not generic in older releases of click
+    _ParamType = _DurationType = click.ParamType  # not generic in older releases of click
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*\Z", re.IGNORECASE)
 _DECIMAL = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
@@ -48,6 +49,26 @@ def parse_size(text: str) -> int:
     if amount < 1:
         raise ValueError(f"{text!r} is less than one byte")
     return amount
+
+
+_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smhd])\s*\Z", re.IGNORECASE)
+_SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+class Duration(_DurationType):
+    """Seconds: `90s`, `30m`, `12h`, `7d`, or `0`."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        if isinstance(value, (int, float)):
+            return float(value)
+        if value.strip() == "0":
+            return 0.0
+        found = _DURATION.match(value)
+        if found is None:
+            self.fail(f"{value!r} is no duration; write 90s, 30m, 12h, 7d or 0", param, ctx)
+        return float(found[1]) * _SECONDS[found[2].lower()]
 
 
 def json_option(function: Function) -> Function:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from snapshot.model import Description, Digest, Finding, Snapshot
     from snapshot.optimizing import Optimized, optimize
     from snapshot.restoring import Restored, restore
+    from snapshot.retention import Retained, retain
     from snapshot.sizing import NameSizes, SnapshotSizes, growth, sizes
     from snapshot.store.store import Problem, Store
     from snapshot.trees import load
@@ -33,6 +34,7 @@ __all__ = [
     "Optimized",
     "Problem",
     "Restored",
+    "Retained",
     "SizeLimitError",
     "Snapshot",
     "SnapshotError",
@@ -46,6 +48,7 @@ __all__ = [
     "load",
     "optimize",
     "restore",
+    "retain",
     "sizes",
     "verify",
 ]
@@ -62,6 +65,7 @@ _HOMES = {
     "Optimized": "optimizing",
     "Problem": "store.store",
     "Restored": "restoring",
+    "Retained": "retention",
     "SizeLimitError": "limiting",
     "Snapshot": "model",
     "SnapshotError": "errors",
@@ -75,6 +79,7 @@ _HOMES = {
     "load": "trees",
     "optimize": "optimizing",
     "restore": "restoring",
+    "retain": "retention",
     "sizes": "sizing",
     "verify": "verifying",
 }

@@ -18,7 +18,7 @@ from snapshot.store.area import remove
 from snapshot.store.cached import replace_cached
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from snapshot.model import Digest
 
@@ -77,18 +77,27 @@ class LayerCache:
     def _blueprint_path(self, snapshot: str) -> str:
         return os.path.join(self._blueprints, snapshot.removeprefix("sha256:") + ".json")
 
-    def forget(self, keep: set[str]) -> int:
-        """Remove the layers whose tree is not in `keep`; return how many. What was linked from them stays whole."""
-        removed = 0
+    def forgettable(self, keep: Collection[str]) -> list[str]:
+        """The names of the layers whose tree is not in `keep`."""
         with suppress(FileNotFoundError):
-            for name in os.listdir(self._layers):
-                if f"sha256:{name}" not in keep and len(name) == 64:
-                    # Out of the way by one rename, so that no restore finds half a layer.
-                    with scratch(self._layers) as tree:
-                        os.rename(os.path.join(self._layers, name), os.path.join(tree, name))
-                    removed += 1
-        if removed:
-            remove(self._blueprints)
+            return [name for name in os.listdir(self._layers) if len(name) == 64 and f"sha256:{name}" not in keep]
+        return []
+
+    def forget(self, keep: Collection[str]) -> int:
+        """Remove the layers whose tree is not in `keep`; return how many. What was linked from them stays whole.
+
+        The blueprints of snapshots that are not in `keep` go too.
+        """
+        removed = 0
+        for name in self.forgettable(keep):
+            # Out of the way by one rename, so that no restore finds half a layer.
+            with suppress(FileNotFoundError), scratch(self._layers) as tree:
+                os.rename(os.path.join(self._layers, name), os.path.join(tree, name))
+                removed += 1
+        with suppress(FileNotFoundError):
+            for name in os.listdir(self._blueprints):
+                if name.endswith(".json") and f"sha256:{name.removesuffix('.json')}" not in keep:
+                    remove(os.path.join(self._blueprints, name))
         return removed
 
     def sweep(self) -> int:

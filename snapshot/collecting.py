@@ -10,43 +10,66 @@ from typing import TYPE_CHECKING
 from snapshot.cache import LayerCache
 from snapshot.errors import SnapshotError
 from snapshot.scratch import sweep
+from snapshot.store.scrub import GRACE
 from snapshot.store.store import NoCacheError
 
 if TYPE_CHECKING:
     from snapshot.store.store import Store
 
 
+class GraceError(SnapshotError, ValueError):
+    """A grace period that is none."""
+
+
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """`blobs` deleted and their `bytes`; unpacked `layers` forgotten; `leftovers` of interrupted commands removed."""
+    """`blobs` deleted and their `bytes`; unpacked `layers` forgotten; `leftovers` of interrupted commands removed.
+
+    `kept_blobs`, `kept_bytes`: what nothing needs, but stays for now; from `kept_until` on (seconds since the epoch; None
+    when there is nothing) all of it may go. `removed`: the removed snapshots that went for good, by name where they had one.
+    """
 
     blobs: int
     bytes: int
     layers: int
     leftovers: int
+    kept_blobs: int = 0
+    kept_bytes: int = 0
+    kept_until: int | None = None
+    removed: tuple[str, ...] = ()
 
 
-def collect(store: Store) -> Collection:
+def collect(store: Store, *, grace: float = GRACE, dry_run: bool = False) -> Collection:
     """Delete the blobs that no snapshot reaches, and forget the unpacked layers that no snapshot has.
 
-    Environments that were restored from a forgotten layer stay whole: their files are links of their own. Raises StoreError.
+    What was removed less than `grace` seconds ago stays, so that a capture or a restore that began before loses nothing;
+    so do blobs written that lately. Environments that were restored from a forgotten layer stay whole: their files are
+    links of their own. `dry_run`: only say what would go; leftovers are not looked for then. Raises GraceError, StoreError.
     """
-    done = store.collect()
+    if not grace >= 0:
+        raise GraceError(f"a grace period of {grace} seconds: give 0 or more")
+    done = store.collect(grace=grace, dry_run=dry_run)
     layers = leftovers = 0
     with suppress(NoCacheError):  # a store without a cache has nothing on this node
         directory = os.fspath(store.cache)
-        if os.path.isdir(directory):
-            layers, leftovers = _node(store, directory)
-    return Collection(done.blobs, done.bytes, layers, done.staging + leftovers)
+        # Where no document was read, what the node needs is not known.
+        if os.path.isdir(directory) and done.named is not None:
+            layers, leftovers = _node(directory, done.named, dry_run=dry_run)
+    return Collection(
+        done.blobs,
+        done.bytes,
+        layers,
+        done.staging + leftovers,
+        done.kept_blobs,
+        done.kept_bytes,
+        done.kept_until,
+        done.removed,
+    )
 
 
-def _node(store: Store, directory: str) -> tuple[int, int]:
-    leftovers = sweep(directory)
+def _node(directory: str, needed: frozenset[str], *, dry_run: bool) -> tuple[int, int]:
     cache = LayerCache(directory)
-    needed: set[str] = set()
-    for reference in store.references():
-        try:
-            needed.update(layer.tree for layer in store.snapshot(reference).layers)
-        except SnapshotError:
-            return 0, leftovers  # what a damaged snapshot needs is not known, so nothing is forgotten
+    if dry_run:
+        return len(cache.forgettable(needed)), 0
+    leftovers = sweep(directory)
     return cache.forget(needed), leftovers + cache.sweep()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
@@ -9,13 +10,13 @@ import click
 
 from registration import console
 from registration.commands.verify import print_problems, problems_document
-from registration.parameters import json_option
+from registration.parameters import Duration, json_option
 from registration.progress import progress_bar
 
 if TYPE_CHECKING:
     from registration.invocation import Invocation
-    from snapshot.model import Snapshot
     from snapshot.store import Reference, Store
+    from snapshot.store.summary import Summary
 
 
 @dataclass(frozen=True)
@@ -23,8 +24,7 @@ class Row:
     """A snapshot in the list. What cannot be read of it is None, and `error` says why."""
 
     reference: Reference
-    snapshot: Snapshot | None
-    packed_bytes: int | None
+    summary: Summary | None
     error: str | None
 
     def as_document(self) -> dict[str, object]:
@@ -32,10 +32,10 @@ class Row:
             "name": self.reference.name,
             "snapshot": self.reference.snapshot,
             "created": self.reference.created,
-            "python": self.snapshot.interpreter.version if self.snapshot else None,
-            "distributions": len(self.snapshot.distributions) if self.snapshot else None,
-            "parity_root": self.snapshot.parity_root if self.snapshot else None,
-            "packed_bytes": self.packed_bytes,
+            "python": self.summary.python if self.summary else None,
+            "distributions": self.summary.distributions if self.summary else None,
+            "parity_root": self.summary.parity_root if self.summary else None,
+            "packed_bytes": self.summary.packed_bytes if self.summary else None,
             "error": self.error,
         }
 
@@ -44,9 +44,9 @@ class Row:
             self.reference.name or "-",
             self.reference.snapshot.short,
             self.reference.created[:16].replace("T", " ") or "-",
-            self.snapshot.interpreter.version if self.snapshot else "damaged",
-            str(len(self.snapshot.distributions)) if self.snapshot else "-",
-            "-" if self.packed_bytes is None else console.size(self.packed_bytes),
+            self.summary.python if self.summary else "damaged",
+            str(self.summary.distributions) if self.summary else "-",
+            console.size(self.summary.packed_bytes) if self.summary else "-",
         )
 
 
@@ -74,9 +74,9 @@ def _read(store: Store, reference: Reference) -> Row:
     from snapshot.errors import SnapshotError
 
     try:
-        return Row(reference, store.snapshot(reference), store.manifest(reference).packed_bytes, None)
+        return Row(reference, store.summary(reference), None)
     except SnapshotError as error:  # one damaged snapshot must not hide the others; the exit code tells
-        return Row(reference, None, None, str(error))
+        return Row(reference, None, str(error))
 
 
 @click.command()
@@ -94,21 +94,45 @@ def remove(invocation: Invocation, name: str, as_json: bool) -> None:
 
 
 @click.command("gc")
+@click.option(
+    "--grace",
+    type=Duration(),
+    default="1h",
+    show_default=True,
+    metavar="DURATION",
+    help="Keep what was removed more lately than that (90s, 30m, 12h, 7d): a capture or restore may need it. 0: now.",
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would go.")
 @json_option
 @click.pass_obj
-def collect(invocation: Invocation, as_json: bool) -> None:
+def collect(invocation: Invocation, grace: float, dry_run: bool, as_json: bool) -> None:
     """Delete what no snapshot needs any more, here and in the store, and what interrupted commands left behind."""
     import snapshot
+    from snapshot.errors import summarise
 
-    collected = snapshot.collect(invocation.store)
+    collected = snapshot.collect(invocation.store, grace=grace, dry_run=dry_run)
     if as_json:
-        console.print_json(asdict(collected))
+        console.print_json({**asdict(collected), "dry_run": dry_run})
+        return
+    if collected.removed:
+        names = summarise(map(console.printable, collected.removed))
+        click.echo(f"{'would free' if dry_run else 'freed'} what only {names} needed")
+    amount = f"{console.size(collected.bytes)} of the store: {console.count(collected.blobs, 'blob')}"
+    layers = console.count(collected.layers, "unpacked layer")
+    if dry_run:
+        click.echo(f"would free {amount}; would forget {layers}")
     else:
-        click.echo(
-            f"freed {console.size(collected.bytes)} of the store: {console.count(collected.blobs, 'blob')};"
-            f" forgot {console.count(collected.layers, 'unpacked layer')};"
-            f" removed {collected.leftovers:,} left by interrupted commands"
-        )
+        click.echo(f"freed {amount}; forgot {layers}; removed {collected.leftovers:,} left by interrupted commands")
+    if collected.kept_until is not None:
+        click.echo(_kept(collected.kept_bytes, collected.kept_until, grace))
+
+
+def _kept(size: int, until: int, grace: float) -> str:
+    moment = time.strftime("%Y-%m-%d %H:%M", time.gmtime(until + 59))
+    return (
+        f"kept {console.size(size)} that were removed or written less than {console.period(grace)} ago;\n"
+        f"a gc after {moment} (UTC) deletes all of them, gc --grace 0 does it now"
+    )
 
 
 @click.command()

@@ -6,6 +6,7 @@ from snapshot.store.backend import MissingBlobError, StoreError
 from snapshot.store.directory import DirectoryBackend
 from snapshot.store.manifest import InvalidNameError, Manifest, NameTakenError, Reference, check_name
 from snapshot.store.reading import DamagedBlobError, DamagedIndexError, VerifyingReader
+from snapshot.store.removed import DamagedRemovedError
 from snapshot.store.store import (
     AmbiguousSnapshotError,
     Batch,
@@ -25,6 +26,7 @@ __all__ = [
     "Collected",
     "DamagedBlobError",
     "DamagedIndexError",
+    "DamagedRemovedError",
     "DirectoryBackend",
     "InvalidNameError",
     "Manifest",

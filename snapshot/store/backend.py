@@ -1,6 +1,6 @@
 """What a place for blobs must do. Each implementation passes the suite in `snapshot.testing.conformance`.
 
-The protocol is narrow on purpose: bytes by digest, one index, one lock. What they mean is `snapshot.store.store`'s business.
+The protocol is narrow on purpose: bytes by digest, one index and few documents beside it, one lock. What they mean is `snapshot.store.store`'s business.
 """
 
 from __future__ import annotations
@@ -55,6 +55,10 @@ class Backend(Protocol):
         """Bytes of a blob. Raises MissingBlobError."""
         ...
 
+    def modified(self, digest: Digest) -> float:
+        """When the blob was written, in seconds since the epoch. Raises MissingBlobError."""
+        ...
+
     def open(self, digest: Digest) -> BinaryIO:
         """A raw reader: verification is the caller's. Raises MissingBlobError."""
         ...
@@ -75,6 +79,14 @@ class Backend(Protocol):
 
     def replace_index(self, data: bytes) -> None:
         """Replace index.json atomically and durably. Call it with the lock held."""
+        ...
+
+    def read_document(self, name: str) -> bytes | None:
+        """The bytes of a small document beside the index, None when there is none of that name."""
+        ...
+
+    def replace_document(self, name: str, data: bytes) -> None:
+        """Replace it atomically and durably. Call it with the lock held."""
         ...
 
     def lock(self) -> AbstractContextManager[None]:

@@ -1,127 +1,325 @@
 """Which content the store holds in which blob, over all manifests, without reading them all each time.
 
-The answer is kept in a file of the cache directory. A manifest never changes under its digest, so the file says which
-manifests it covers: those that are new are read, and what only manifests held that are gone is dropped.
+A database in the cache directory says which manifest to look into; what is believed is the manifest, verified as ever. So
+a database that is lost, damaged or wrong costs time and nothing else. One that cannot be used (locked for long, on a read-only or
+network file system without locks) is replaced by one in memory, for as long as the process needs it.
 """
 
 from __future__ import annotations
 
+import json
 import os
+import re
+import weakref
+from collections import OrderedDict
+from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from snapshot.model import Descriptor, Digest
-from snapshot.serialize import FormatError, Reader, canonical, parse
-from snapshot.store.cached import replace_cached
-from snapshot.store.manifest import CONTENT
+from snapshot.serialize import FormatError
+from snapshot.store.manifest import CONTENT, LAYER_TYPE, decode_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Iterable, Iterator
+    from sqlite3 import Connection
 
     from snapshot.store.manifest import Manifest
 
-FILE = "contents.json"
+    #: The bytes of a manifest, verified; None when it cannot be read.
+    Read = Callable[[Digest], bytes | None]
+
 _SCHEMA = 1
+_FILE = re.compile(rf"contents{_SCHEMA}-([0-9]+)\.sqlite\Z")
 
-#: (content, media type, blob, size, further annotations)
-_Row = tuple[str, str, str, int, "tuple[tuple[str, str], ...]"]
+#: What was superseded, and what an envparity before this one kept: removed when it is met.
+_OTHERS = re.compile(rf"contents(?:{_SCHEMA}-[0-9]+\.sqlite(?:-journal)?|\.json(?:\.new)?)\Z")
+
+#: Seconds to wait for another process that is writing to it. Without it the manifests have to be read: that takes as long.
+_PATIENCE = 2.0
+
+#: How many manifests are kept decoded.
+_DECODED = 16
+
+# `recency` is the negative of a manifest's number: of equal blobs the one of the newest manifest comes first, so that what
+# an unchanged environment needs is found in few manifests.
+_HELD = "content INTEGER, encoded INTEGER, size INTEGER, recency INTEGER"
+_TABLES = (
+    "CREATE TABLE manifests (number INTEGER PRIMARY KEY AUTOINCREMENT, digest BLOB NOT NULL UNIQUE)",
+    "CREATE TABLE contents (number INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE)",
+    f"CREATE TABLE held ({_HELD}, PRIMARY KEY (content, encoded, size, recency)) WITHOUT ROWID",
+)
+# In the order of the key: the first row is there at once, however many manifests have the content.
+_FIND = (
+    "SELECT manifests.digest FROM held CROSS JOIN manifests ON manifests.number = -held.recency "
+    "WHERE held.content = (SELECT number FROM contents WHERE digest = ?) "
+    "ORDER BY held.encoded, held.size, held.recency"
+)
+_HOLD = "INSERT OR IGNORE INTO held SELECT number, ?, ?, ? FROM contents WHERE digest = ?"
 
 
-class Covered:
-    """The rows of a set of manifests, each row once."""
+class Contents(Mapping[Digest, Descriptor]):
+    """Content digest to the blob that holds it. Of several the full one, then the smallest.
 
-    def __init__(self) -> None:
-        self.rows: list[_Row] = []
-        self.manifests: dict[str, list[int]] = {}
+    The database is opened when it is first asked. Threads may ask at the same time.
+    """
 
-    def update(self, wanted: Iterable[Digest], read: Callable[[Digest], Manifest | None]) -> bool:
-        """Make it cover exactly the manifests `wanted` that can be read; tell whether anything changed."""
-        wanted = set(wanted)
-        gone = self.manifests.keys() - wanted
-        new = [(digest, found) for digest in sorted(wanted - self.manifests.keys()) if (found := read(digest))]
-        if gone:
-            self._drop(gone)
-        numbers = {row: number for number, row in enumerate(self.rows)}
-        for digest, manifest in new:
-            members = []
-            for content, blob in manifest.content.items():
-                row = _row(content, blob)
-                if row not in numbers:
-                    numbers[row] = len(self.rows)
-                    self.rows.append(row)
-                members.append(numbers[row])
-            self.manifests[digest] = members
-        return bool(gone or new)
+    def __init__(self, wanted: Iterable[Digest], read: Read, cache: str | None) -> None:
+        """Over the manifests `wanted`, the oldest first."""
+        import threading
 
-    def mapping(self) -> dict[Digest, Descriptor]:
-        """Content to blob. Of two blobs for the same content the smaller one, so that the choice is always the same."""
-        found: dict[Digest, Descriptor] = {}
-        for content, media_type, digest, size, further in self.rows:
-            blob = Descriptor(media_type, Digest(digest), size, {**dict(further), CONTENT: content})
-            other = found.get(Digest(content))
-            if other is None or (blob.size, blob.digest) < (other.size, other.digest):
-                found[Digest(content)] = blob
+        self._wanted = {_raw(digest): digest for digest in wanted}
+        self._read = read
+        self._cache = cache
+        self._connection: Connection | None = None
+        self._path: str | None = None
+        # What it covered, and the state of the file then.
+        self._had: set[bytes] = set()
+        self._version: tuple[int] | None = None
+        self._decoded: OrderedDict[Digest, Manifest | None] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def __getitem__(self, content: Digest) -> Descriptor:
+        if not self._wanted:  # a store that is not there yet is not made by this
+            raise KeyError(content)
+        import sqlite3
+
+        with self._lock:
+            # What a copy in memory took over may be wrong too; what is made in memory is not.
+            for _ in range(2):
+                try:
+                    found = self._find(content)
+                except sqlite3.Error as error:
+                    self._give_up(error)
+                else:
+                    break
+            else:
+                found = self._find(content)
+        if found is None:
+            raise KeyError(content)
         return found
 
-    def encode(self) -> bytes:
-        return canonical({"schema": _SCHEMA, "rows": self.rows, "manifests": self.manifests})
+    def __iter__(self) -> Iterator[Digest]:
+        with self._lock:
+            # From the manifests themselves: whatever is handed out has a value.
+            known = [manifest.content for each in self._wanted.values() if (manifest := self._manifest(each))]
+        return iter(dict.fromkeys(content for each in known for content in each))
 
-    def _drop(self, gone: Iterable[str]) -> None:
-        for digest in gone:
-            del self.manifests[digest]
-        live = sorted(set().union(*self.manifests.values()))
-        places = {number: place for place, number in enumerate(live)}
-        self.rows = [self.rows[number] for number in live]
-        self.manifests = {digest: [places[number] for number in rows] for digest, rows in self.manifests.items()}
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __repr__(self) -> str:
+        return f"<contents of {len(self._wanted)} manifests>"
+
+    def _find(self, content: Digest) -> Descriptor | None:
+        for (raw,) in self._open().execute(_FIND, (_raw(content),)):
+            if raw not in self._wanted:
+                continue  # of another store that has the same cache, or published since
+            manifest = self._manifest(self._wanted[raw])
+            if manifest is None:
+                continue  # collected since
+            if content not in manifest.content:
+                raise _wrong(f"it says that {self._wanted[raw]} has {content}")
+            return manifest.content[content]
+        self._check_unchanged()
+        return None
+
+    def _check_unchanged(self) -> None:
+        """Raise sqlite3.Error if another process has taken out what this one needs: one that has seen another index."""
+        import sqlite3
+
+        connection = self._connected()
+        version = connection.execute("PRAGMA data_version").fetchone()
+        if version != self._version:
+            if not self._had <= _covered(connection):
+                raise sqlite3.OperationalError("another process has changed it")
+            self._version = version
+
+    def _manifest(self, digest: Digest) -> Manifest | None:
+        if digest not in self._decoded:
+            self._decoded[digest] = _decode(self._read(digest))
+            if len(self._decoded) > _DECODED:
+                self._decoded.popitem(last=False)
+        self._decoded.move_to_end(digest)
+        return self._decoded[digest]
+
+    def _open(self) -> Connection:
+        import sqlite3
+
+        if self._connection is None and self._cache is not None:
+            try:
+                self._path = _newest(self._cache)
+                self._use(_connect(self._path))
+            except OSError:
+                self._connection = None  # no directory for it
+            except sqlite3.Error as error:
+                self._give_up(error)
+        if self._connection is None:
+            self._use(_connect(":memory:"))
+        return self._connected()
+
+    def _connected(self) -> Connection:
+        if self._connection is None:
+            raise ValueError("the database is closed")
+        return self._connection
+
+    def _use(self, connection: Connection) -> None:
+        self._connection = connection
+        weakref.finalize(self, connection.close)
+        self._version = connection.execute("PRAGMA data_version").fetchone()
+        _cover(connection, self._wanted, self._read)
+        self._had = _covered(connection)
+
+    def _give_up(self, error: Exception) -> None:
+        """Go on in memory. What the file says is taken over when it is merely not to be written."""
+        import sqlite3
+
+        copy = _connect(":memory:")
+        if isinstance(error, sqlite3.OperationalError) and self._connection is not None:
+            try:
+                with suppress(sqlite3.Error):
+                    self._connection.rollback()
+                self._connection.backup(copy, progress=_impatient)
+                _make(copy)
+            except sqlite3.Error:
+                copy.close()
+                copy = _connect(":memory:")
+        elif self._path is not None:
+            _supersede(self._path)
+        if self._connection is not None:
+            self._connection.close()
+        self._use(copy)
 
 
-def decode(data: bytes) -> Covered:
-    """Read what `encode` wrote. Raises FormatError for anything else."""
-    reader = Reader(parse(data, FILE), FILE)
-    if reader.count("schema") != _SCHEMA:
-        raise FormatError(f"{FILE}: of another schema")
-    covered = Covered()
+def _raw(digest: str) -> bytes:
+    return bytes.fromhex(digest[7:])
+
+
+def _impatient(status: int, _remaining: int, _total: int) -> None:
+    """By itself a backup would wait for a lock for ever."""
+    import sqlite3
+
+    if status in (5, 6):  # SQLITE_BUSY, SQLITE_LOCKED: sqlite3 names them from Python 3.11 on
+        raise sqlite3.OperationalError("it is locked")
+
+
+def _wrong(what: str) -> Exception:
+    import sqlite3
+
+    return sqlite3.DatabaseError(what)
+
+
+def _decode(data: bytes | None) -> Manifest | None:
     try:
-        covered.rows = [_checked(row) for row in reader.items("rows")]
-        for digest, members in reader.inner("manifests").value.items():
-            if not all(type(number) is int and 0 <= number < len(covered.rows) for number in members):
-                raise FormatError(f"{FILE}.manifests.{digest}: rows that are not there")
-            covered.manifests[Digest(digest)] = members
-    except (TypeError, ValueError) as error:
-        raise FormatError(f"{FILE}: {error}") from error
-    return covered
+        return None if data is None else decode_manifest(data)
+    except FormatError:
+        return None  # `check` reports it; nothing needs to be shared with it
 
 
-def contents(
-    wanted: Iterable[Digest], read: Callable[[Digest], Manifest | None], cache: str | None
-) -> Mapping[Digest, Descriptor]:
-    """Content digest to blob, over the manifests `wanted`; `read` returns None for one that cannot be read."""
-    path = None if cache is None else os.path.join(cache, FILE)
-    covered = Covered() if path is None else _load(path)
-    if covered.update(wanted, read) and path is not None:
-        # The file saves time and nothing else: who cannot write it does without.
-        with suppress(OSError):
-            replace_cached(path, covered.encode())
-    return covered.mapping()
+# The file
 
 
-def _row(content: Digest, blob: Descriptor) -> _Row:
-    further = tuple(sorted((key, value) for key, value in blob.annotations.items() if key != CONTENT))
-    return (content, blob.media_type, blob.digest, blob.size, further)
+def _newest(cache: str) -> str:
+    """The path of the database; what earlier ones left is removed.
+
+    A damaged one is never made anew under its own name: another process may have it open, and its journal would be taken
+    for that of the new one. It gets a successor, of the next number.
+    """
+    os.makedirs(cache, exist_ok=True)
+    names = os.listdir(cache)
+    current = (
+        f"contents{_SCHEMA}-{max((int(found[1]) for name in names if (found := _FILE.match(name))), default=0)}.sqlite"
+    )
+    for name in names:
+        if _OTHERS.match(name) and not name.startswith(current):
+            with suppress(OSError):  # it does no harm
+                os.unlink(os.path.join(cache, name))
+    return os.path.join(cache, current)
 
 
-def _checked(row: Any) -> _Row:
-    content, media_type, digest, size, further = row
-    pairs = tuple((key, value) for key, value in further)
-    texts = [media_type, *(text for pair in pairs for text in pair)]
-    if type(size) is not int or size < 0 or not all(isinstance(text, str) for text in texts):
-        raise FormatError("a row of other types")
-    return (Digest(content), media_type, Digest(digest), size, pairs)
+def _supersede(path: str) -> None:
+    """See to it that nobody opens the database at `path` from now on."""
+    directory, name = os.path.split(path)
+    found = _FILE.match(name)
+    if found:
+        fresh = os.path.join(directory, f"contents{_SCHEMA}-{int(found[1]) + 1}.sqlite")
+        with suppress(OSError):  # then the next one finds the damage again
+            os.close(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666))
 
 
-def _load(path: str) -> Covered:
+def _connect(path: str) -> Connection:
+    import sqlite3
+
+    # Transactions are begun and ended by hand.
+    connection = sqlite3.connect(path, timeout=_PATIENCE, isolation_level=None, check_same_thread=False)
     try:
-        with open(path, "rb") as file:
-            return decode(file.read())
-    except (OSError, FormatError):
-        return Covered()  # missing or damaged: it is made anew from the manifests
+        # Unsynchronised, it survives a killed process; after a power failure it may be damaged, and is made anew.
+        connection.execute("PRAGMA synchronous = OFF")
+    except sqlite3.Error:
+        connection.close()
+        raise
+    return connection
+
+
+def _cover(connection: Connection, wanted: Mapping[bytes, Digest], read: Read) -> None:
+    """Make the database cover exactly the manifests `wanted` that can be read. Raises sqlite3.Error."""
+    _make(connection)
+    if _covered(connection) == wanted.keys():
+        return
+    # Before anything is read, so that nobody else reads the same.
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        connection.execute("DELETE FROM manifests WHERE number < 0")  # there is none: who may not write finds out now
+        have = _covered(connection)
+        _drop(connection, have - wanted.keys())
+        for raw, digest in wanted.items():
+            if raw not in have and (rows := _rows(read(digest))):
+                _add(connection, raw, rows)
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.execute("COMMIT")
+
+
+def _make(connection: Connection) -> None:
+    found = [sql for (sql,) in connection.execute("SELECT sql FROM sqlite_master WHERE type = 'table'")]
+    if not found:
+        connection.execute("BEGIN IMMEDIATE")
+        for table in _TABLES:
+            connection.execute(table.replace("CREATE TABLE", "CREATE TABLE IF NOT EXISTS", 1))
+        connection.execute("COMMIT")
+    elif not set(_TABLES) <= set(found):
+        raise _wrong("it has other tables")
+
+
+def _covered(connection: Connection) -> set[bytes]:
+    return {raw for (raw,) in connection.execute("SELECT digest FROM manifests")}
+
+
+def _drop(connection: Connection, gone: set[bytes]) -> None:
+    if not gone:
+        return
+    connection.executemany("DELETE FROM manifests WHERE digest = ?", [(raw,) for raw in gone])
+    connection.execute("DELETE FROM held WHERE -recency NOT IN (SELECT number FROM manifests)")
+    connection.execute("DELETE FROM contents WHERE number NOT IN (SELECT content FROM held)")
+
+
+def _add(connection: Connection, manifest: bytes, rows: list[tuple[bytes, bool, int]]) -> None:
+    number = connection.execute("INSERT INTO manifests (digest) VALUES (?)", (manifest,)).lastrowid
+    if number is None:
+        raise _wrong("it does not number its rows")
+    connection.executemany("INSERT OR IGNORE INTO contents (digest) VALUES (?)", [(content,) for content, _, _ in rows])
+    connection.executemany(_HOLD, [(encoded, size, -number, content) for content, encoded, size in rows])
+
+
+def _rows(data: bytes | None) -> list[tuple[bytes, bool, int]]:
+    """Content, whether it is encoded otherwise than in full, and size of each blob that a manifest lists.
+
+    Quick rather than strict: whatever is looked up here is read again from the manifest, decoded properly.
+    """
+    try:
+        layers = json.loads(data or b"{}").get("layers", ())
+        rows = [(_raw(row["annotations"][CONTENT]), row["mediaType"] != LAYER_TYPE, row["size"]) for row in layers]
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return []
+    return [row for row in rows if type(row[2]) is int and 0 <= row[2] < 1 << 63]

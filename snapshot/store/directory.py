@@ -16,6 +16,7 @@ from snapshot.serialize import FormatError, Reader, canonical, parse
 from snapshot.store.area import Area, sweep
 from snapshot.store.backend import MissingBlobError, StoreError
 from snapshot.store.locking import exclusive
+from snapshot.store.removed import FILE as REMOVED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,7 +26,7 @@ INDEX = "index.json"
 _LAYOUT_VERSION = "1.0.0"
 
 #: What may lie in a directory that is to become a store: what a killed process left, or what a file system puts there.
-_OURS = frozenset({LAYOUT, INDEX, "blobs", "tmp", "cache", "lock", "lock.held", "lost+found"})
+_OURS = frozenset({LAYOUT, INDEX, REMOVED, "blobs", "tmp", "cache", "lock", "lock.held", "lost+found"})
 _HEX = re.compile(r"[0-9a-f]{64}\Z")
 
 #: Blobs from this size on are synchronised to disk by the thread that wrote them, so that others go on compressing.
@@ -55,11 +56,10 @@ class DirectoryBackend:
                 return False
 
     def size(self, digest: Digest) -> int:
-        with _explained("look into", self.path):
-            try:
-                return os.stat(self._blob(digest)).st_size
-            except FileNotFoundError as error:
-                raise self._missing(digest) from error
+        return self._stat(digest).st_size
+
+    def modified(self, digest: Digest) -> float:
+        return self._stat(digest).st_mtime
 
     def open(self, digest: Digest) -> FileIO:
         with _explained("read blobs of", self.path):
@@ -109,6 +109,18 @@ class DirectoryBackend:
             self._prepare()
             self._replace(INDEX, data)
 
+    def read_document(self, name: str) -> bytes | None:
+        with _explained("read", self.path):
+            try:
+                return _read(os.path.join(self.path, name))
+            except FileNotFoundError:
+                return None
+
+    def replace_document(self, name: str, data: bytes) -> None:
+        with _explained(f"write {name} of", self.path):
+            self._prepare()
+            self._replace(name, data)
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         with ExitStack() as held:
@@ -135,6 +147,13 @@ class DirectoryBackend:
             yield "damaged", LAYOUT, str(error)
         if not found and (any(self.digests()) or os.path.exists(os.path.join(self.path, INDEX))):
             yield "missing", LAYOUT, "other OCI tools do not read the store without it; any capture into it mends that"
+
+    def _stat(self, digest: Digest) -> os.stat_result:
+        with _explained("look into", self.path):
+            try:
+                return os.stat(self._blob(digest))
+            except FileNotFoundError as error:
+                raise self._missing(digest) from error
 
     def _blob(self, digest: Digest) -> str:
         return os.path.join(self._blobs, digest.hex)

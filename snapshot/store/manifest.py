@@ -127,7 +127,9 @@ class Row:
         return self.snapshot.short if self.snapshot else str(self.raw["digest"])
 
     def _annotation(self, key: str) -> str:
-        return _annotations(self.raw).get(key, "")
+        found = self.raw.get("annotations")
+        value = found.get(key) if isinstance(found, dict) else None
+        return value if isinstance(value, str) else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,11 +250,11 @@ def decode_index(data: bytes, what: str = "index.json") -> Index:
         raise FormatError(f"{what}.schemaVersion: want 2, found {reader.value['schemaVersion']}")
     # Tools written in Go write an empty list as null.
     values = reader.items("manifests") if reader.value.get("manifests", ()) is not None else []
-    rows = tuple(_decode_row(Reader(value, f"{what}.manifests[{number}]")) for number, value in enumerate(values))
+    rows = tuple(decode_row(Reader(value, f"{what}.manifests[{number}]")) for number, value in enumerate(values))
     return Index({key: value for key, value in reader.value.items() if key != "manifests"}, rows)
 
 
-def _decode_row(reader: Reader) -> Row:
+def decode_row(reader: Reader) -> Row:
     algorithm = reader.text("digest").partition(":")[0]
     return Row(reader.value, decode_descriptor(reader) if algorithm == "sha256" else None)
 
@@ -319,7 +321,9 @@ def with_manifests(index: Index, replaced: Mapping[Digest, Descriptor]) -> Index
 
 
 def without(index: Index, rows: tuple[Row, ...]) -> Index:
-    return Index(index.raw, tuple(row for row in index.rows if row not in rows))
+    # By their bytes: comparing each with each would be slow where both are many.
+    gone = {canonical(row.raw) for row in rows}
+    return Index(index.raw, tuple(row for row in index.rows if canonical(row.raw) not in gone))
 
 
 def _unnamed(row: Row) -> Row:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import contextmanager
 from io import BytesIO
 from typing import TYPE_CHECKING, BinaryIO
@@ -17,11 +18,14 @@ if TYPE_CHECKING:
 
 
 class MemoryBackend:
-    """Blobs in a dictionary. `blobs` and `index` may be looked at, and changed to do harm."""
+    """Blobs in a dictionary. `blobs`, `index` and the others may be looked at, and changed to do harm."""
 
     def __init__(self) -> None:
         self.blobs: dict[Digest, bytes] = {}
         self.index: bytes | None = None
+        self.documents: dict[str, bytes] = {}
+        #: When each blob was written; one that a test put there by itself is as old as time.
+        self.times: dict[Digest, float] = {}
         self._lock = threading.Lock()
 
     def __str__(self) -> str:
@@ -32,6 +36,10 @@ class MemoryBackend:
 
     def size(self, digest: Digest) -> int:
         return len(self._blob(digest))
+
+    def modified(self, digest: Digest) -> float:
+        self._blob(digest)
+        return self.times.get(digest, 0.0)
 
     def open(self, digest: Digest) -> BinaryIO:
         return BytesIO(self._blob(digest))
@@ -51,6 +59,12 @@ class MemoryBackend:
 
     def replace_index(self, data: bytes) -> None:
         self.index = data
+
+    def read_document(self, name: str) -> bytes | None:
+        return self.documents.get(name)
+
+    def replace_document(self, name: str, data: bytes) -> None:
+        self.documents[name] = data
 
     @contextmanager
     def lock(self) -> Iterator[None]:
@@ -78,6 +92,7 @@ class MemoryStaging:
             there = self._backend.blobs.get(digest)
             if there is None or len(there) != len(data):
                 self._backend.blobs[digest] = data
+                self._backend.times[digest] = time.time()
                 added += len(data)
         self._closed.clear()
         return added

@@ -2,34 +2,55 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+import time
+from contextlib import nullcontext, suppress
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from snapshot.errors import summarise
-from snapshot.serialize import FormatError, decode_snapshot
+from snapshot.model import Digest
+from snapshot.serialize import FormatError, canonical, decode_snapshot
 from snapshot.store.backend import MissingBlobError, StoreError
-from snapshot.store.manifest import DOCUMENT_TYPES, Manifest, children, decode_manifest
+from snapshot.store.manifest import DOCUMENT_TYPES, Manifest, Row, children, decode_manifest, encode_descriptor
+from snapshot.store.reach import reach
 from snapshot.store.reading import load_index, read_blob, snapshot_of
+from snapshot.store.removed import FILE as REMOVED
+from snapshot.store.removed import load_removed, replace_removed
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
-    from snapshot.model import Descriptor, Digest
+    from snapshot.model import Descriptor
     from snapshot.progress import Progress
     from snapshot.store.backend import Backend
-    from snapshot.store.manifest import Index, Row
+    from snapshot.store.manifest import Index
+
+#: Seconds for which a collection spares what was removed, and what was written with nothing referring to it yet.
+GRACE = 3600.0
 
 _CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
 class Collected:
-    """What a collection deleted: blobs, their bytes, and staging areas of processes that are gone."""
+    """What a collection deleted: blobs, their bytes, and staging areas of processes that are gone.
+
+    `kept_blobs`, `kept_bytes`: what nothing needs, but stays because of the grace period; all of it can go at `kept_until`
+    (seconds since the epoch, None when nothing was kept). `removed`: the removed snapshots whose time is over, by name
+    where they had one. `named`: every digest that kept documents name; what else lies on a node is not needed. None:
+    there is no index.
+    """
 
     blobs: int
     bytes: int
     staging: int
+    kept_blobs: int = 0
+    kept_bytes: int = 0
+    kept_until: int | None = None
+    removed: tuple[str, ...] = ()
+    named: frozenset[str] | None = field(default=None, repr=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,55 +75,115 @@ class Housekeeping(Protocol):
         ...
 
 
-def collect(backend: Backend) -> Collected:
+def collect(backend: Backend, *, grace: float = GRACE, dry_run: bool = False) -> Collected:
     """Delete the blobs that no row of the index reaches. Staged blobs are not in the store yet, so they are safe.
 
+    For `grace` seconds after a removal the blobs that it gave up stay, and so do blobs that were written so lately that
+    somebody may be about to refer to them. A dry run deletes nothing, and does not look for staging areas.
     Without an index nothing is deleted: it may be lost, and then the blobs are all that is left.
     """
-    with backend.lock():
-        staging = backend.sweep() if isinstance(backend, Housekeeping) else 0
+    with nullcontext() if dry_run else backend.lock():
+        staging = backend.sweep() if isinstance(backend, Housekeeping) and not dry_run else 0
         index = load_index(backend)
         if index is None:
             return Collected(0, 0, staging)
-        keep = reachable(backend, index)
-        blobs = size = 0
-        for digest in [each for each in backend.digests() if each not in keep]:
-            size += backend.size(digest)
-            backend.delete(digest)
+        sentence = _Sentence(backend, index, grace)
+        done = sentence.carry_out(dry_run=dry_run)
+        if sentence.expired and not dry_run:
+            # Last, so that a disk that is full does not keep a collection from making room.
+            replace_removed(backend, sentence.young)
+    return replace(done, staging=staging)
+
+
+class _Sentence:
+    """Which blobs stay, and until when."""
+
+    def __init__(self, backend: Backend, index: Index, grace: float) -> None:
+        self._backend = backend
+        self._grace = grace
+        self._now = time.time()
+        self._needed = reach(backend, index.rows)
+        self._snapshots = {row.snapshot for row in index.rows}
+        removed = load_removed(backend)
+        # A clock that was set back must not make a grace of nothing last.
+        self.young = [each for each in removed if grace > 0 and each.removed + grace > self._now]
+        self.expired = [each for each in removed if grace <= 0 or each.removed + grace <= self._now]
+        self._spared: dict[str, float] = {}
+        for each in sorted(self.young, key=lambda one: one.removed):
+            # One whose manifest cannot be read has nothing left to spare.
+            self._spared.update(dict.fromkeys(reach(backend, [each.row], lenient=True), each.removed + grace))
+
+    def carry_out(self, *, dry_run: bool) -> Collected:
+        blobs = size = kept = kept_size = 0
+        until = 0.0
+        for digest in [each for each in self._backend.digests() if each not in self._needed]:
+            try:
+                length, stays = self._backend.size(digest), self._stays_until(digest)
+            except MissingBlobError:
+                continue  # a dry run holds no lock
+            if stays is not None:
+                kept, kept_size, until = kept + 1, kept_size + length, max(until, stays)
+                continue
+            if not dry_run:
+                self._backend.delete(digest)
+            blobs, size = blobs + 1, size + length
+        return Collected(
+            blobs,
+            size,
+            0,
+            kept,
+            kept_size,
+            math.ceil(until) if kept else None,
+            self._names(),
+            frozenset(self._needed | self._spared.keys()),
+        )
+
+    def _stays_until(self, digest: Digest) -> float | None:
+        if self._grace <= 0:
+            return None
+        until = max(self._spared.get(digest, 0.0), self._backend.modified(digest) + self._grace)
+        return until if until > self._now else None
+
+    def _names(self) -> tuple[str, ...]:
+        """The removed snapshots that nothing keeps any longer. One that another row has, or has again, is not gone."""
+        rows = [each.row for each in self.expired if each.row.snapshot not in self._snapshots]
+        return tuple(dict.fromkeys(row.label for row in rows))
+
+
+def forget(backend: Backend, manifests: Iterable[Descriptor]) -> tuple[int, int]:
+    """Delete the blobs of `manifests`, and these themselves, that neither the index nor a removed row needs.
+
+    For whoever has put others in their place. There is no grace: what still reads them finds blobs gone. Call it with the
+    lock held. Returns how many blobs that were, and their bytes. Raises StoreError when what is needed cannot be told.
+    """
+    index = load_index(backend)
+    if index is None:
+        return 0, 0  # lost: then the blobs are all that is left
+    needed = reach(backend, index.rows)
+    needed |= reach(backend, [each.row for each in load_removed(backend)], lenient=True)
+    given = reach(backend, [Row(encode_descriptor(each), each) for each in manifests], lenient=True)
+    blobs = size = 0
+    for digest in sorted(given - needed):
+        found = Digest(digest)
+        if backend.has(found):
+            size += backend.size(found)
+            backend.delete(found)
             blobs += 1
-    return Collected(blobs, size, staging)
+    return blobs, size
 
 
-def reachable(backend: Backend, index: Index) -> set[Digest]:
-    """Every blob that a row of the index needs, whoever wrote it. Raises StoreError when that cannot be told."""
-    keep: set[Digest] = set()
-    followed: set[Digest] = set()
-    for row in index.rows:
-        if row.descriptor is None:
-            raise StoreError(
-                f"cannot collect in {backend}: {row.label} in its index is addressed by another digest than sha256, "
-                "and what it needs cannot be told; nothing was deleted"
-            )
-        todo = [row.descriptor]
-        while todo:
-            found = todo.pop()
-            keep.add(found.digest)
-            if found.media_type in DOCUMENT_TYPES and found.digest not in followed:
-                followed.add(found.digest)
-                todo.extend(_children(backend, row, found))
-    return keep
-
-
-def _children(backend: Backend, row: Row, document: Descriptor) -> tuple[Descriptor, ...]:
+def only_of(backend: Backend, rows: Iterable[Row], others: Iterable[Row]) -> int | None:
+    """Bytes of the blobs that `rows` need and `others` do not. None when that cannot be told: a document is damaged."""
     try:
-        return children(read_blob(backend, document), f"document {document.digest}")
-    except (StoreError, FormatError) as error:
-        # An image index may name manifests that were never copied here (OCI's sparse index).
-        if isinstance(error, MissingBlobError) and document is not row.descriptor:
-            return ()
-        raise StoreError(
-            f"cannot collect in {backend}: what {row.label} needs cannot be told, so nothing was deleted: {error}"
-        ) from error
+        digests = reach(backend, rows) - reach(backend, others)
+    except StoreError:
+        return None
+    total = 0
+    for digest in map(Digest, digests):
+        # What they name and the store has not is the content of blobs, or was collected meanwhile.
+        with suppress(MissingBlobError):
+            total += backend.size(digest)
+    return total
 
 
 def check(backend: Backend, progress: Progress | None = None) -> tuple[Problem, ...]:
@@ -112,8 +193,8 @@ def check(backend: Backend, progress: Progress | None = None) -> tuple[Problem, 
     rows = scrub.rows()
     scrub.hash_all(progress)
     # What others publish and remove meanwhile is left out: only what was there all the time can be judged.
-    still = scrub.rows()
-    scrub.walk([row for row in rows if row in still])
+    still = {canonical(row.raw) for row in scrub.rows()}
+    scrub.walk([row for row in rows if canonical(row.raw) in still])
     scrub.report()
     return tuple(sorted(set(scrub.problems), key=lambda each: (each.path, each.kind, each.detail)))
 
@@ -131,6 +212,10 @@ class _Scrub:
     def layout(self) -> None:
         if isinstance(self._backend, Housekeeping):
             self.problems.extend(Problem(*found) for found in self._backend.oddities())
+        try:
+            load_removed(self._backend)
+        except StoreError as error:
+            self.problems.append(Problem("damaged", REMOVED, str(error)))
 
     def rows(self) -> tuple[Row, ...]:
         try:

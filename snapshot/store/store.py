@@ -13,7 +13,7 @@ from snapshot.errors import SnapshotError, summarise
 from snapshot.model import Descriptor, Digest
 from snapshot.serialize import FormatError, decode_snapshot
 from snapshot.store.backend import StoreError
-from snapshot.store.contents import contents
+from snapshot.store.contents import Contents
 from snapshot.store.directory import DirectoryBackend
 from snapshot.store.manifest import (
     CONFIG_TYPE,
@@ -25,16 +25,19 @@ from snapshot.store.manifest import (
     check_name,
     decode_manifest,
     encode_manifest,
+    encode_reference,
     reference_of,
     with_manifests,
     with_reference,
     without,
 )
 from snapshot.store.reading import DamagedBlobError, VerifyingReader, load_index, open_blob, read_blob, snapshot_of
-from snapshot.store.scrub import Collected, Problem, check, collect, reachable
+from snapshot.store.removed import replace_index
+from snapshot.store.scrub import GRACE, Collected, Problem, check, collect, forget, only_of
+from snapshot.store.summary import Summary, summarise_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from snapshot.model import Snapshot
@@ -142,6 +145,14 @@ class Store:
         config = self.manifest(reference).config
         return decode_snapshot(self.read(config), f"config {config.digest}")
 
+    def summary(self, reference: Reference) -> Summary:
+        """What a list says of a snapshot: a fraction of the time that `snapshot` takes, and as well verified."""
+        found = summarise_manifest(self.backend, reference)
+        if found is None:
+            self.snapshot(reference)  # says what is wrong with it
+            raise FormatError(f"{reference.label} in {self} cannot be summarised; envparity check says what is wrong")
+        return found
+
     def read(self, descriptor: Descriptor) -> bytes:
         """A whole blob, verified."""
         return read_blob(self.backend, descriptor)
@@ -158,15 +169,15 @@ class Store:
 
         What it says was true when the snapshots were published: ask `has` before relying on a blob.
         """
-        manifests = {each.manifest.digest: each for each in self.references()}
+        manifests = {each.manifest.digest: each.manifest for each in self.references()}
 
-        def read(digest: Digest) -> Manifest | None:
+        def read(digest: Digest) -> bytes | None:
             try:
-                return self.manifest(manifests[digest])
-            except (StoreError, FormatError):
+                return read_blob(self.backend, manifests[digest])
+            except StoreError:
                 return None  # `check` reports it; nothing needs to be shared with it
 
-        return contents(manifests, read, self._cache)
+        return Contents(manifests, read, self._cache)
 
     @contextmanager
     def begin(self) -> Iterator[Batch]:
@@ -182,12 +193,58 @@ class Store:
         self._removable(name_or_id)  # a store that is not there is not made by this
         with self.backend.lock():
             rows, reference = self._removable(name_or_id)
-            self.backend.replace_index(without(load_index(self.backend) or EMPTY, rows).encode())
+            index = load_index(self.backend) or EMPTY
+            replace_index(self.backend, index, without(index, rows))
         return reference
 
-    def collect(self) -> Collected:
-        """Delete the blobs that nothing in the index reaches, and what killed processes left."""
-        return collect(self.backend)
+    def remove_all(self, choose: Callable[[tuple[Reference, ...]], Iterable[Reference]]) -> tuple[Reference, ...]:
+        """Take out, in one step, what `choose` picks of all references; it is called with the store locked.
+
+        What is picked must be among those that it was given. Blobs stay until `collect`. Returns what was taken out.
+        """
+        with self.backend.lock():
+            index = load_index(self.backend) or EMPTY
+            chosen = tuple(choose(self._references(index.rows)))
+            keys = set(map(_key, chosen))
+            gone = tuple(row for row in index.rows if (each := self._reference(row)) and _key(each) in keys)
+            if gone:
+                replace_index(self.backend, index, without(index, gone))
+        return chosen
+
+    def bytes_only_of(self, references: Iterable[Reference]) -> int | None:
+        """Bytes of the blobs that these need, and nothing else in the index. None: a manifest is damaged, and hides it.
+
+        Whether the index has them still, or had them before, makes no difference.
+        """
+        given = tuple(references)
+        keys = set(map(_key, given))
+        others = [row for row in self._rows() if (each := self._reference(row)) is None or _key(each) not in keys]
+        return only_of(self.backend, [encode_reference(each) for each in given], others)
+
+    def tag(self, name_or_id: str, name: str) -> Reference:
+        """Give a snapshot one more name, and return it. It counts as old as the snapshot: no newer version comes of it.
+
+        A name that is there moves; a snapshot that had no other stays, without a name. Raises InvalidNameError,
+        NameTakenError, UnknownSnapshotError and AmbiguousSnapshotError.
+        """
+        check_name(name)
+        self.resolve(name_or_id)  # a store that is not there is not made by this
+        with self.backend.lock():
+            index = load_index(self.backend) or EMPTY
+            found = self.resolve(name_or_id)
+            new = Reference(name, found.snapshot, found.manifest, found.created)
+            changed, reference = with_reference(index, new, self.identify)
+            if changed is not index:
+                replace_index(self.backend, index, changed)
+        return reference
+
+    def collect(self, *, grace: float = GRACE, dry_run: bool = False) -> Collected:
+        """Delete the blobs that nothing in the index reaches, and what killed processes left.
+
+        What was removed, or written with nothing referring to it yet, less than `grace` seconds ago stays. A dry run
+        changes nothing.
+        """
+        return collect(self.backend, grace=grace, dry_run=dry_run)
 
     def check(self, progress: Progress | None = None) -> tuple[Problem, ...]:
         """Read everything and report all that is wrong."""
@@ -284,7 +341,7 @@ class Batch:
             added = self._staging.publish()
             self._require((snapshot, manifest, *content.values()))
             if changed is not index:
-                backend.replace_index(changed.encode())
+                replace_index(backend, index, changed)
         return Published(reference, added)
 
     def rewrite(self, manifests: Mapping[Digest, Manifest]) -> None:
@@ -304,20 +361,13 @@ class Batch:
             current = {old: new for old, new in replaced.items() if old in there}
             if not current:
                 return  # somebody else was faster; what is staged goes
-            before = {
-                blob.digest
-                for old in current
-                for blob in decode_manifest(read_blob(backend, there[old])).content.values()
-            }
             self._staging.publish()
             for old, descriptor in current.items():
                 self._require((descriptor, *manifests[old].content.values()))
-            changed = with_manifests(index, current)
-            backend.replace_index(changed.encode())
-            staged = {blob.digest for new in manifests.values() for blob in new.content.values()}
-            gone = before | staged | set(current) | {each.digest for each in replaced.values()}
-            for digest in gone - reachable(backend, changed):
-                backend.delete(digest)
+            # The snapshots are all still there, so there is nothing to keep the old blobs for: see `tars.Tars`.
+            backend.replace_index(with_manifests(index, current).encode())
+            unused = [new for old, new in replaced.items() if old not in current]
+            forget(backend, [*(there[old] for old in current), *unused])
 
     def _require(self, blobs: tuple[Descriptor, ...]) -> None:
         backend = self._store.backend
@@ -339,6 +389,10 @@ class Batch:
 def _newest(references: list[Reference]) -> Reference:
     """Of those created in the same second the one that is later in the index: that is the order of publishing."""
     return sorted(references, key=lambda each: each.created)[-1]
+
+
+def _key(reference: Reference) -> tuple[str | None, Digest, str]:
+    return reference.name, reference.manifest.digest, reference.created
 
 
 def _begins(reference: Reference, text: str) -> bool:

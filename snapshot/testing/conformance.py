@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
@@ -48,7 +49,7 @@ class BackendConformance:
 
     def test_missing_blob_is_named(self, backend: Backend) -> None:
         publish(backend, b"another")
-        for ask in (backend.size, backend.open):
+        for ask in (backend.size, backend.modified, backend.open):
             with pytest.raises(MissingBlobError, match=ABSENT):
                 ask(ABSENT)
 
@@ -174,6 +175,20 @@ class BackendConformance:
             with backend.lock():
                 backend.replace_index(data)
             assert backend.read_index() == data
+
+    def test_documents_are_replaced_as_a_whole(self, backend: Backend) -> None:
+        assert backend.read_document("removed.json") is None
+        for data in (b'{"first": true}', b"{}"):
+            with backend.lock():
+                backend.replace_document("removed.json", data)
+            assert backend.read_document("removed.json") == data
+        assert backend.read_index() is None
+
+    def test_a_blob_knows_when_it_was_written(self, backend: Backend) -> None:
+        before = time.time()
+        publish(backend, b"content")
+        # File systems keep coarser times, and have them from another clock.
+        assert before - 60 <= backend.modified(digest_of(b"content")) <= time.time() + 60
 
     def test_lock_excludes_others(self, backend: Backend) -> None:
         entered = threading.Event()

@@ -50,6 +50,10 @@ class FaultyBackend:
         self.step(writes=False)
         return self.inner.size(digest)
 
+    def modified(self, digest: Digest) -> float:
+        self.step(writes=False)
+        return self.inner.modified(digest)
+
     def open(self, digest: Digest) -> BinaryIO:
         self.step(writes=False)
         return self.inner.open(digest)
@@ -76,6 +80,14 @@ class FaultyBackend:
     def replace_index(self, data: bytes) -> None:
         self.step()
         self.inner.replace_index(data)
+
+    def read_document(self, name: str) -> bytes | None:
+        self.step(writes=False)
+        return self.inner.read_document(name)
+
+    def replace_document(self, name: str, data: bytes) -> None:
+        self.step()
+        self.inner.replace_document(name, data)
 
     @contextmanager
     def lock(self) -> Iterator[None]:

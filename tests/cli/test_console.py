@@ -9,7 +9,7 @@ import click
 import pytest
 
 from registration import console
-from registration.parameters import Size
+from registration.parameters import Duration, Size
 from registration.progress import progress_bar
 
 
@@ -52,6 +52,37 @@ def test_what_is_no_size(text):
 )
 def test_sizes_for_people(number, expected):
     assert console.size(number) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("0", 0), ("90s", 90), ("30m", 1800), ("12h", 43_200), ("7d", 604_800), (" 1.5 H ", 5400), (60, 60)],
+)
+def test_durations(text, expected):
+    assert Duration().convert(text, None, None) == expected
+
+
+@pytest.mark.parametrize("text", ["", "1", "h", "-1h", "1w", "1h30m", "nan", "1e3s"])
+def test_what_is_no_duration(text):
+    with pytest.raises(click.BadParameter, match="is no duration; write 90s, 30m, 12h, 7d or 0"):
+        Duration().convert(text, None, None)
+
+
+@pytest.mark.parametrize(
+    ("duration", "expected"),
+    [
+        (3600.0, "1 hour"),
+        (7200, "2 hours"),
+        (604_800, "7 days"),
+        (90, "90 seconds"),
+        (120, "2 minutes"),
+        (1, "1 second"),
+        (0, "0 seconds"),
+        (0.5, "0.5 seconds"),
+    ],
+)
+def test_periods_for_people(duration, expected):
+    assert console.period(duration) == expected
 
 
 def test_what_is_not_printable_is_escaped():

@@ -141,7 +141,19 @@ def test_remove_and_gc(envparity, store, references):
     assert store.references() == ()
     blobs = list((envparity.store_path / "blobs" / "sha256").iterdir())
     freed = sum(blob.stat().st_size for blob in blobs)
-    assert envparity.json("gc") == {"blobs": len(blobs), "bytes": freed, "layers": 0, "leftovers": 0}
+    kept = envparity.json("gc", "--dry-run")
+    assert (kept["blobs"], kept["kept_blobs"], kept["kept_bytes"]) == (0, len(blobs), freed)
+    assert envparity.json("gc", "--grace", "0") == {
+        "blobs": len(blobs),
+        "bytes": freed,
+        "layers": 0,
+        "leftovers": 0,
+        "kept_blobs": 0,
+        "kept_bytes": 0,
+        "kept_until": None,
+        "removed": ["churn/3", references[1].snapshot[:19]],
+        "dry_run": False,
+    }
     assert envparity("gc").stdout == (
         "freed 0 B of the store: 0 blobs; forgot 0 unpacked layers; removed 0 left by interrupted commands\n"
     )

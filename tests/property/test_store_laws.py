@@ -207,11 +207,11 @@ class Interleaving(RuleBasedStateMachine):
 
     @rule()
     def collect(self):
-        self.store.collect()
+        self.store.collect(grace=0)
 
     @rule()
     def collect_when_everything_is_published(self):
-        self.store.collect()
+        self.store.collect(grace=0)
         needed = set()
         for reference in self.store.references():
             manifest = self.store.manifest(reference)

@@ -33,7 +33,7 @@ for turn in itertools.count(int(sys.argv[2])):
                    reuse=store.contents() if turn % 4 else None)
     if turn % 7 == 3:
         store.remove(f"m/{turn % 3}")
-        store.collect()
+        store.collect(grace=0)
 """
 
 
@@ -57,7 +57,7 @@ def test_killed_at_any_moment(tmp_path):
         assert os.listdir(path / "tmp") == []
         publish_sample(store, "again", ["common", f"again{turn}"])
         assert store.snapshot("again") == sample_snapshot(["common", f"again{turn}"])
-    store.collect()
+    store.collect(grace=0)
     assert store.check() == ()
 
 
@@ -92,7 +92,7 @@ def test_two_writers_and_a_collector_at_once(tmp_path):
     code = (
         "import sys; from snapshot.store import Store; from snapshot.testing.samples import publish_sample\n"
         "for turn in range(30):\n"
-        "    if sys.argv[2] == 'collect': Store(sys.argv[1]).collect(); continue\n"
+        "    if sys.argv[2] == 'collect': Store(sys.argv[1]).collect(grace=0); continue\n"
         "    publish_sample(Store(sys.argv[1]), f'{sys.argv[2]}/{turn}', ['common', f'own{turn}'])\n"
     )
     writers = [
@@ -117,7 +117,7 @@ def scenario(store: Store) -> None:
     publish_sample(store, "a", ["common", "new"])
     publish_sample(store, "kept", ["common", "moved"], reuse=store.contents())
     store.remove("a")
-    store.collect()
+    store.collect(grace=0)
 
 
 @pytest.mark.parametrize("fault", ["full", "crash"])
@@ -196,7 +196,7 @@ def test_disk_full_to_the_last_byte(tiny_disk):
             refused += 1
         ballast.unlink()
         assert store.check() == ()
-        store.collect()
+        store.collect(grace=0)
         assert os.listdir(tiny_disk / "store" / "tmp") == []
     assert 3 < refused < 20
 

@@ -148,7 +148,7 @@ def test_area_of_a_living_writer_is_left_alone(backend):
         with backend.staging():
             pass
         assert backend.sweep() == 0
-        Store(backend).collect()
+        Store(backend).collect(grace=0)
         with backend.lock():
             assert staging.publish() == 7
     assert backend.has(digest)
@@ -164,7 +164,7 @@ def test_debris_is_removed_by_the_next_writer(backend, tmp_path):
 
 def test_debris_is_removed_by_a_collection(backend):
     debris = make_debris(backend)
-    assert Store(backend).collect().staging == 1
+    assert Store(backend).collect(grace=0).staging == 1
     assert not debris.exists()
 
 
@@ -303,7 +303,18 @@ def test_path_is_taken_once(tmp_path, monkeypatch):
 
 
 def test_importing_the_store_imports_nothing_heavy():
-    heavy = {"urllib", "tempfile", "random", "uuid", "shutil", "logging", "concurrent.futures", "threading", "pathlib"}
+    heavy = {
+        "urllib",
+        "tempfile",
+        "random",
+        "uuid",
+        "shutil",
+        "logging",
+        "concurrent.futures",
+        "threading",
+        "pathlib",
+        "sqlite3",
+    }
     heavy |= {"zstandard", "click", "rich", "importlib.metadata", "importlib_metadata", "subprocess", "datetime"}
     code = "import sys; before = set(sys.modules); import snapshot.store; print(*sorted(set(sys.modules) - before))"
     done = subprocess.run([sys.executable, "-S", "-c", code], capture_output=True, text=True, check=True, cwd=_ROOT)

@@ -91,7 +91,7 @@ def test_other_artifacts_are_no_references_and_are_kept(store, backend):
     store.remove("a")
     assert store.references() == ()
     assert json.loads(backend.index)["manifests"] == [row]
-    store.collect()
+    store.collect(grace=0)
     assert sorted(backend.blobs.values()) == sorted(blobs)
     with pytest.raises(UnknownSnapshotError):
         store.resolve("chart")

@@ -53,20 +53,20 @@ def test_collection_deletes_what_only_the_removed_snapshot_needed(store, backend
     kept = publish_sample(store, "b", ["numpy", "scipy"], encoding=0)
     before = dict(backend.blobs)
     store.remove("a")
-    collected = store.collect()
+    collected = store.collect(grace=0)
     gone = before.keys() - backend.blobs.keys()
     assert digest_of(blob_of("pandas", "tar")) in gone
     assert digest_of(blob_of("numpy", "tar")) not in gone
-    assert collected == Collected(4, sum(len(before[each]) for each in gone), 0)
+    assert collected == Collected(4, sum(len(before[each]) for each in gone), 0, removed=("a",))
     assert sum(map(len, backend.blobs.values())) == store.manifest(kept.reference).packed_bytes
     assert store.check() == ()
-    assert store.collect() == Collected(0, 0, 0)
+    assert store.collect(grace=0) == Collected(0, 0, 0)
 
 
 def test_collection_without_an_index_deletes_nothing(store, backend):
     publish_sample(store, "a", ["numpy"])
     backend.index = None
-    assert store.collect() == Collected(0, 0, 0)
+    assert store.collect(grace=0) == Collected(0, 0, 0)
     assert len(backend.blobs) == 5
 
 
@@ -80,7 +80,7 @@ def test_collection_keeps_nested_images(store, backend):
     add_row(backend, outer)
     add_row(backend, put(backend, b"plain", "text/plain"))
     rubbish = put(backend, b"rubbish", "text/plain")
-    assert store.collect() == Collected(1, 7, 0)
+    assert store.collect(grace=0) == Collected(1, 7, 0)
     assert rubbish["digest"] not in backend.blobs
     assert len(backend.blobs) == 6
     assert store.check() == ()
@@ -91,14 +91,14 @@ def test_document_listed_as_a_plain_blob_first_is_still_followed(store, backend)
     image = put(backend, canonical({"schemaVersion": 2, "layers": [layer]}), MANIFEST_TYPE)
     add_row(backend, {**image, "mediaType": "text/plain"})
     add_row(backend, image)
-    assert store.collect().blobs == 0
+    assert store.collect(grace=0).blobs == 0
 
 
 def test_index_that_contains_itself_ends(store, backend):
     """A hostile index cannot: a digest has no fixed point. But two rows may share everything."""
     image = put(backend, canonical({"schemaVersion": 2, "layers": []}), MANIFEST_TYPE)
     add_row(backend, put(backend, canonical({"schemaVersion": 2, "manifests": [image] * 50}), INDEX_TYPE))
-    assert store.collect().blobs == 0
+    assert store.collect(grace=0).blobs == 0
 
 
 @pytest.mark.parametrize("damage", ["missing", "damaged", "nonsense"])
@@ -116,11 +116,11 @@ def test_collection_refuses_when_it_cannot_tell_what_is_needed(store, backend, d
     with pytest.raises(
         StoreError, match=r"cannot collect in memory: what .* needs cannot be told, so nothing was deleted"
     ):
-        store.collect()
+        store.collect(grace=0)
     assert backend.blobs == before
     if damage != "nonsense":
         store.remove("lost")
-        store.collect()
+        store.collect(grace=0)
         assert backend.blobs == {}
 
 
@@ -128,7 +128,7 @@ def test_collection_refuses_other_digests(store, backend):
     add_row(backend, {"mediaType": MANIFEST_TYPE, "digest": "sha512:00", "size": 1})
     put(backend, b"rubbish", "text/plain")
     with pytest.raises(StoreError, match="sha512:00 in its index is addressed by another digest than sha256"):
-        store.collect()
+        store.collect(grace=0)
     assert len(backend.blobs) == 1
 
 
@@ -273,7 +273,7 @@ def test_check_is_not_confused_by_what_happens_meanwhile(store):
         if not calls:
             publish_sample(store, "c", ["scipy"])
             store.remove("a")
-            store.collect()
+            store.collect(grace=0)
         calls.append((stage, done, total))
 
     assert store.check(meddle) == ()

@@ -154,7 +154,7 @@ def test_moved_name_loses_no_snapshot(store):
     second = publish_sample(store, "a", ["pandas"]).reference
     assert store.resolve("a") == second
     assert store.resolve(first.snapshot).name is None
-    store.collect()
+    store.collect(grace=0)
     assert store.snapshot(first.snapshot) == sample_snapshot(["numpy"])
 
 
@@ -169,14 +169,14 @@ def test_blobs_in_the_store_need_not_be_staged(store):
 
 def test_blobs_that_a_collection_took_are_noticed(store, backend):
     publish_sample(store, "a", ["numpy"])
-    known = store.contents()
+    known = dict(store.contents())
     before = None
 
     def publish():
         with store.begin() as batch:
             nonlocal before
             store.remove("a")
-            store.collect()
+            store.collect(grace=0)
             before = backend.index
             content = {content_of("numpy", "tar"): known[content_of("numpy", "tar")]}
             batch.publish(encode_snapshot(sample_snapshot(["numpy"])), content, "b")
@@ -210,7 +210,7 @@ def test_changes_are_made_under_the_lock():
     store.remove("a")
     assert seen[-1]  # what `remove` writes follows from what it read under the lock
     seen.clear()
-    assert store.collect().blobs == 5
+    assert store.collect(grace=0).blobs == 5
     assert seen == [True]
 
 
