@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from snapshot.cache import LayerCache
 from snapshot.errors import SnapshotError
+from snapshot.optimizing import rebase
 from snapshot.scratch import sweep
+from snapshot.store.removed import is_over, load_removed
 from snapshot.store.scrub import GRACE
 from snapshot.store.store import NoCacheError
 
 if TYPE_CHECKING:
+    from snapshot.progress import Progress
     from snapshot.store.store import Store
 
 
@@ -23,7 +27,8 @@ class GraceError(SnapshotError, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """`blobs` deleted and their `bytes`; unpacked `layers` forgotten; `leftovers` of interrupted commands removed.
+    """`blobs` deleted and their `bytes`; unpacked `layers` forgotten; `leftovers` of interrupted commands removed; layers
+    `rebased`: encoded anew, since their deltas needed a layer that no snapshot has any more.
 
     `kept_blobs`, `kept_bytes`: what nothing needs, but stays for now; from `kept_until` on (seconds since the epoch; None
     when there is nothing) all of it may go. `removed`: the removed snapshots that went for good, by name where they had one.
@@ -37,17 +42,25 @@ class Collection:
     kept_bytes: int = 0
     kept_until: int | None = None
     removed: tuple[str, ...] = ()
+    rebased: int = 0
 
 
-def collect(store: Store, *, grace: float = GRACE, dry_run: bool = False) -> Collection:
-    """Delete the blobs that no snapshot reaches, and forget the unpacked layers that no snapshot has.
+def collect(
+    store: Store, *, grace: float = GRACE, dry_run: bool = False, progress: Progress | None = None
+) -> Collection:
+    """Delete the blobs that no snapshot reaches, and forget the unpacked layers that no snapshot has. Before that, layers
+    that are stored as differences from one that no snapshot has any more are encoded anew.
 
     What was removed less than `grace` seconds ago stays, so that a capture or a restore that began before loses nothing;
     so do blobs written that lately. Environments that were restored from a forgotten layer stay whole: their files are
-    links of their own. `dry_run`: only say what would go; leftovers are not looked for then. Raises GraceError, StoreError.
+    links of their own. `dry_run`: only say what would go; leftovers are not looked for then, and what encoding anew would free is not
+    counted. Raises GraceError, StoreError.
     """
     if not grace >= 0:
         raise GraceError(f"a grace period of {grace} seconds: give 0 or more")
+    # Only a removal makes a base superfluous: to look for one takes reading every snapshot.
+    going = any(is_over(each, grace, time.time()) for each in load_removed(store.backend))
+    rebased = rebase(store, progress) if going and not dry_run else 0
     done = store.collect(grace=grace, dry_run=dry_run)
     layers = leftovers = 0
     with suppress(NoCacheError):  # a store without a cache has nothing on this node
@@ -64,6 +77,7 @@ def collect(store: Store, *, grace: float = GRACE, dry_run: bool = False) -> Col
         done.kept_bytes,
         done.kept_until,
         done.removed,
+        rebased,
     )
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -92,9 +91,8 @@ class Encoder:
         self._have = have
         self._lineage = lineage
         self._pool = pool
-        self.directory = os.fspath(store.cache)
-        os.makedirs(self.directory, exist_ok=True)
-        self._tars = Tars(store, have, self.directory)
+        self._tars = Tars(store, have)
+        self.directory = self._tars.directory
 
     def encode(self, layer: Layer, tree: Tree, raw: Tar, batch: Batch) -> Descriptor:
         """The new blob of a layer whose tar is `raw`, staged in `batch`."""

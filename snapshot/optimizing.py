@@ -21,6 +21,7 @@ from snapshot.progress import cores, counter
 from snapshot.recoding import Pass, Recoder
 from snapshot.serialize import FormatError
 from snapshot.store.backend import MissingBlobError
+from snapshot.store.batch import BlobsVanishedError
 from snapshot.store.manifest import DELTA_TYPE, LAYER_TYPE
 from snapshot.store.reading import DamagedBlobError
 from snapshot.tars import bases
@@ -192,7 +193,13 @@ class _Work:
             if content != manifest.content:
                 manifests[reference.manifest.digest] = replace(manifest, content=content)
         if manifests:
-            batch.rewrite(manifests)
+            try:
+                batch.rewrite(manifests)
+            except BlobsVanishedError:
+                # A collection has removed a snapshot meanwhile: what was planned with it is for the next run.
+                self.complete = False
+                self._load()
+                return
             self.layers += sum(blob.digest != self._blobs[diff_id].digest for diff_id, blob in changed.items())
             self._load()
 

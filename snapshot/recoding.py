@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -51,9 +50,7 @@ class Recoder:
         self._batch = batch
         self._how = how
         self._heavy = heavy
-        directory = os.fspath(store.cache)
-        os.makedirs(directory, exist_ok=True)
-        self._tars = Tars(store, blobs, directory)
+        self._tars = Tars(store, blobs)
 
     def group(
         self, group: Group, whole: Collection[Digest], advance: Callable[[int], None]

@@ -83,7 +83,7 @@ class Supply:
     def unpack(self, layer: Layer, root: str, advance: Callable[[int], None] = lambda _: None) -> None:
         manifest, _, trees = self._load()
         blob = blob_of(manifest.content, layer.diff_id, layer.label)
-        chunks = Tars(self._store, manifest.content, self._cache.directory).chunks(layer.diff_id, layer.label)
+        chunks = Tars(self._store, manifest.content).chunks(layer.diff_id, layer.label)
         unpacker = Unpacker(root, f"layer {layer.label} (blob {blob.digest})", advance)
         read_layer(chunks, layer, trees[layer.tree], blob.digest, unpacker.take)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, BinaryIO
 
 from snapshot.codec import CHUNK, DamagedLayerError, decompress, dictionary_of, read_exactly, read_note, unpack_against
@@ -13,6 +13,7 @@ from snapshot.errors import SnapshotError
 from snapshot.model import Digest
 from snapshot.store.backend import MissingBlobError
 from snapshot.store.manifest import BASE, DELTA_TYPE, LAYER_TYPE
+from snapshot.store.store import NoCacheError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -71,15 +72,26 @@ class Tar:
         self.close()
 
 
+def _room(store: Store) -> str | None:
+    """Where large files that are soon gone may lie: in the node's cache, or else where the system puts them."""
+    # A store may be without a cache, or with one that is not ours to write.
+    with suppress(NoCacheError, OSError):
+        path = os.fspath(store.cache)
+        os.makedirs(path, exist_ok=True)
+        if os.access(path, os.W_OK):
+            return path
+    return None
+
+
 class Tars:
     """Reads layers. `content` says which blob holds a diff_id (`Manifest.content`, `Store.contents`); bases of deltas are
-    written to unnamed files in `directory` (default: where temporary files go).
+    written to unnamed files in `directory`.
     """
 
-    def __init__(self, store: Store, content: Mapping[Digest, Descriptor], directory: str | None = None) -> None:
+    def __init__(self, store: Store, content: Mapping[Digest, Descriptor]) -> None:
         self._store = store
         self._content = content
-        self._directory = directory
+        self.directory = _room(store)
 
     def chunks(self, diff_id: Digest, label: str) -> Iterator[Piece]:
         """The tar in pieces. Its blobs are verified by the time the last piece has come; whether it is the tar of
@@ -93,7 +105,7 @@ class Tars:
 
     def _file(self, diff_id: Digest, label: str, size: int, above: tuple[Digest, ...]) -> Tar:
         with ExitStack() as undo:
-            tar = undo.enter_context(Tar(self._directory))
+            tar = undo.enter_context(Tar(self.directory))
             for chunk in self._chunks(diff_id, label, above):
                 if tar.size + len(chunk) > size:
                     raise DamagedLayerError(f"layer {label}: it is larger than {size} bytes; nothing of it is used")

@@ -110,13 +110,18 @@ def collect(invocation: Invocation, grace: float, dry_run: bool, as_json: bool) 
     import snapshot
     from snapshot.errors import summarise
 
-    collected = snapshot.collect(invocation.store, grace=grace, dry_run=dry_run)
+    with progress_bar() as progress:
+        collected = snapshot.collect(invocation.store, grace=grace, dry_run=dry_run, progress=progress)
     if as_json:
         console.print_json({**asdict(collected), "dry_run": dry_run})
         return
     if collected.removed:
         names = summarise(map(console.printable, collected.removed))
         click.echo(f"{'would free' if dry_run else 'freed'} what only {names} needed")
+    if collected.rebased:
+        click.echo(
+            f"encoded {console.count(collected.rebased, 'layer')} anew: their deltas needed what no snapshot has now"
+        )
     amount = f"{console.size(collected.bytes)} of the store: {console.count(collected.blobs, 'blob')}"
     layers = console.count(collected.layers, "unpacked layer")
     if dry_run:

@@ -37,6 +37,12 @@ class Tombstone:
     removed: int
 
 
+def is_over(tombstone: Tombstone, grace: float, now: float) -> bool:
+    """Whether it has been there for `grace` seconds at the time `now`."""
+    # A clock that was set back must not make a grace of nothing last.
+    return grace <= 0 or tombstone.removed + grace <= now
+
+
 def load_removed(backend: Backend) -> tuple[Tombstone, ...]:
     """What was removed and not yet collected, in the order of removal. Raises DamagedRemovedError."""
     data = backend.read_document(FILE)

@@ -17,7 +17,7 @@ from snapshot.store.manifest import DOCUMENT_TYPES, Manifest, Row, children, dec
 from snapshot.store.reach import reach
 from snapshot.store.reading import load_index, read_blob, snapshot_of
 from snapshot.store.removed import FILE as REMOVED
-from snapshot.store.removed import load_removed, replace_removed
+from snapshot.store.removed import is_over, load_removed, replace_removed
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -105,9 +105,8 @@ class _Sentence:
         self._needed = reach(backend, index.rows)
         self._snapshots = {row.snapshot for row in index.rows}
         removed = load_removed(backend)
-        # A clock that was set back must not make a grace of nothing last.
-        self.young = [each for each in removed if grace > 0 and each.removed + grace > self._now]
-        self.expired = [each for each in removed if grace <= 0 or each.removed + grace <= self._now]
+        self.young = [each for each in removed if not is_over(each, grace, self._now)]
+        self.expired = [each for each in removed if is_over(each, grace, self._now)]
         self._spared: dict[str, float] = {}
         for each in sorted(self.young, key=lambda one: one.removed):
             # One whose manifest cannot be read has nothing left to spare.

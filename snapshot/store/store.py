@@ -4,45 +4,39 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from snapshot.errors import SnapshotError, summarise
-from snapshot.model import Descriptor, Digest
 from snapshot.serialize import FormatError, decode_snapshot
 from snapshot.store.backend import StoreError
+from snapshot.store.batch import Batch, BlobsVanishedError, Published
 from snapshot.store.contents import Contents
 from snapshot.store.directory import DirectoryBackend
 from snapshot.store.manifest import (
-    CONFIG_TYPE,
     EMPTY,
-    MANIFEST_TYPE,
     Manifest,
     Reference,
     Row,
     check_name,
     decode_manifest,
-    encode_manifest,
     encode_reference,
     reference_of,
-    with_manifests,
     with_reference,
     without,
 )
-from snapshot.store.reading import DamagedBlobError, VerifyingReader, load_index, open_blob, read_blob, snapshot_of
+from snapshot.store.reading import VerifyingReader, load_index, open_blob, read_blob, snapshot_of
 from snapshot.store.removed import replace_index
-from snapshot.store.scrub import GRACE, Collected, Problem, check, collect, forget, only_of
+from snapshot.store.scrub import GRACE, Collected, Problem, check, collect, only_of
 from snapshot.store.summary import Summary, summarise_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from snapshot.model import Snapshot
+    from snapshot.model import Descriptor, Digest, Snapshot
     from snapshot.progress import Progress
-    from snapshot.store.backend import Backend, StagedBlob, Staging
+    from snapshot.store.backend import Backend
 
 __all__ = [
     "AmbiguousSnapshotError",
@@ -67,20 +61,8 @@ class AmbiguousSnapshotError(SnapshotError, LookupError):
     """Text that several snapshots in the store answer to."""
 
 
-class BlobsVanishedError(StoreError, LookupError):
-    """A collection has removed blobs that a capture relied on. Repeat the capture."""
-
-
 class NoCacheError(SnapshotError, ValueError):
     """A store that was opened without a cache directory, and something that needs one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Published:
-    """`added_bytes` is what the store grew by."""
-
-    reference: Reference
-    added_bytes: int
 
 
 class Store:
@@ -302,88 +284,6 @@ class Store:
             return UnknownSnapshotError(f"no snapshot {text!r}: the store {self} is empty; capture one first")
         short = " (an id needs at least 4 digits)" if re.match(r"(?:sha256:)?[0-9a-f]{0,3}\Z", text) else ""
         return UnknownSnapshotError(f"no snapshot {text!r} in {self}{short}; there are {_listing(references)}")
-
-
-class Batch:
-    """Blobs on their way into the store, with the snapshot that needs them. See `Store.begin`."""
-
-    def __init__(self, store: Store, staging: Staging) -> None:
-        self._store = store
-        self._staging = staging
-
-    def blob(self) -> StagedBlob:
-        """A new blob to write. Threads may do this at the same time."""
-        return self._staging.blob()
-
-    def put(self, data: bytes) -> tuple[Digest, int]:
-        blob = self._staging.blob()
-        blob.write(data)
-        return blob.close()
-
-    def publish(self, config: bytes, content: Mapping[Digest, Descriptor], name: str | None) -> Published:
-        """Make everything part of the store, durably, and the snapshot known under `name`.
-
-        `content` has the blob of the record, of each tree and of each layer by their content's digest: staged in this
-        batch, or in the store already.
-        """
-        if name is not None:
-            check_name(name)
-        snapshot = Descriptor(CONFIG_TYPE, *self.put(config))
-        data = encode_manifest(snapshot, content)
-        manifest = Descriptor(MANIFEST_TYPE, *self.put(data))
-        created = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        new = Reference(name, snapshot.digest, manifest, created)
-        backend = self._store.backend
-        with backend.lock():
-            # A damaged index, or a name that is not free, must show before anything is moved.
-            index = load_index(backend) or EMPTY
-            changed, reference = with_reference(index, new, self._store.identify)
-            added = self._staging.publish()
-            self._require((snapshot, manifest, *content.values()))
-            if changed is not index:
-                replace_index(backend, index, changed)
-        return Published(reference, added)
-
-    def rewrite(self, manifests: Mapping[Digest, Manifest]) -> None:
-        """Let other manifests stand for the same snapshots, durably, and delete what only the old ones needed.
-
-        `manifests` has the new ones (their `size` does not count) by the digest of the old; one that is not in the index any more is
-        left out. Their blobs are staged in this batch, or in the store already.
-        """
-        replaced = {
-            old: Descriptor(MANIFEST_TYPE, *self.put(encode_manifest(new.config, new.content, new.annotations)))
-            for old, new in manifests.items()
-        }
-        backend = self._store.backend
-        with backend.lock():
-            index = load_index(backend) or EMPTY
-            there = {row.descriptor.digest: row.descriptor for row in index.rows if row.descriptor}
-            current = {old: new for old, new in replaced.items() if old in there}
-            if not current:
-                return  # somebody else was faster; what is staged goes
-            self._staging.publish()
-            for old, descriptor in current.items():
-                self._require((descriptor, *manifests[old].content.values()))
-            # The snapshots are all still there, so there is nothing to keep the old blobs for: see `tars.Tars`.
-            backend.replace_index(with_manifests(index, current).encode())
-            unused = [new for old, new in replaced.items() if old not in current]
-            forget(backend, [*(there[old] for old in current), *unused])
-
-    def _require(self, blobs: tuple[Descriptor, ...]) -> None:
-        backend = self._store.backend
-        vanished = sorted({blob.digest for blob in blobs if not backend.has(blob.digest)})
-        if vanished:
-            raise BlobsVanishedError(
-                f"{len(vanished)} blobs have gone from {backend} since the capture began ({summarise(vanished)}): "
-                "a collection ran meanwhile; nothing was published; capture again"
-            )
-        for blob in blobs:
-            found = backend.size(blob.digest)
-            if found != blob.size:
-                raise DamagedBlobError(
-                    f"blob {blob.digest} in {backend} is damaged: it has {found} bytes and not {blob.size}; "
-                    "delete it and capture again"
-                )
 
 
 def _newest(references: list[Reference]) -> Reference:
