@@ -10,7 +10,7 @@ import pytest
 from benchmarks.environments import Built, Recipe
 from benchmarks.figures import Memory, Row, Summary
 from benchmarks.measuring import Contender, Runner, Sample, Series
-from benchmarks.report import Results
+from benchmarks.results import Results
 
 
 def row(key="warm", *, ratio=0.5, bound=0.6, **changes):

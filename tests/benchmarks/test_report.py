@@ -6,10 +6,10 @@ import io
 import json
 
 import pytest
+from benchmarks.report import amount, conclusion, document, markdown, misses, ratio_spread, spread, tables
 from rich.console import Console
 
 from benchmarks.figures import Summary
-from benchmarks.report import amount, conclusion, document, markdown, misses, ratio_spread, spread, tables
 from tests.benchmarks.conftest import memory, results, row
 
 
