@@ -21,7 +21,7 @@ from benchmarks.reports.terminal import tables
 from benchmarks.reports.words import conclusion, misses
 from benchmarks.running import Run
 from benchmarks.selection import select
-from benchmarks.workloads.plan import FULL, PLAN, QUICK
+from benchmarks.workloads.plan import FULL, PLAN, QUICK, SCALE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,10 +38,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--write-docs needs the full run; leave out --quick and --only, or use --json FILE")
     if chosen.quick and chosen.torch:
         parser.error("--quick measures small environments; leave out --torch")
+    if chosen.quick and chosen.scale:
+        parser.error("--quick leaves out the curve of --scale; leave out one of both")
     if chosen.rounds is not None and chosen.rounds < 1:
         parser.error("--rounds must be at least 1")
     try:
-        names = QUICK if chosen.quick else FULL
+        names = QUICK if chosen.quick else (*FULL, SCALE) if chosen.scale else FULL
         selected = select({name: tuple(PLAN[name]) for name in names}, chosen.only)
     except ValueError as error:
         parser.error(str(error))
@@ -71,6 +73,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--torch", action="store_true", help="fail when the environment with torch cannot be built (else a note)"
+    )
+    parser.add_argument(
+        "--scale",
+        action="store_true",
+        help="also how times grow with a store's snapshots and with files (takes minutes)",
     )
     parser.add_argument(
         "--work", type=Path, metavar="DIR", help="where environments are kept (default: in the user's cache)"

@@ -115,6 +115,16 @@ class Growth:
     lines: tuple[Line, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Point:
+    """How long `operation` took with `size` snapshots or files: `axis` says which."""
+
+    axis: str
+    size: int
+    operation: str
+    seconds: float
+
+
 def verdict(row: Row | Memory) -> str:
     """In words, for people."""
     return {None: "", True: "met", False: "MISSED"}[row.met]

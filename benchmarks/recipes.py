@@ -57,6 +57,7 @@ RECIPES = {
     "torch": (Recipe("torch", (*_REAL, "transformers"), f"with {TORCH}", torch=True),),
     "service": (Recipe("service", ("fastapi", "uvicorn"), "a small service"),),
     "series": _versions("series", DATES, _REAL),
+    "scale": (Recipe("plain", _REAL, "its layers make all snapshots", series="scale"),),
     "quick": (Recipe("quick", _SMALL, "small, for a quick look"),),
     "quick-series": _versions("quick-series", QUICK_DATES, _SMALL),
 }

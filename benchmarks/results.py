@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from benchmarks.environments import Built
-    from benchmarks.figures import Growth, Memory, Row
+    from benchmarks.figures import Growth, Memory, Point, Row
     from benchmarks.measuring import Series
 
 
@@ -27,6 +27,7 @@ class Results:
     memory: Sequence[Memory]
     series: Mapping[str, Mapping[str, Mapping[str, Series]]]
     growths: Sequence[Growth] = ()
+    scale: Mapping[str, Sequence[Point]] = field(default_factory=dict)
     absent: Mapping[str, str] = field(default_factory=dict)
     notes: Sequence[str] = ()
 

@@ -50,7 +50,7 @@ class Run:
         self._settling.clear(self._place)
         built, notes = self._build(selected, demand_torch=demand_torch)
         series = any(len(versions) > 1 for versions in built.values())
-        rivals = find_rivals(self._work, self._tools, self._environ, say) if series else None
+        rivals = find_rivals(self._work, self._tools, self._environ, say, quick=self._quick) if series else None
         findings = {name: self._run_all(versions, selected[name], rivals) for name, versions in built.items()}
         everything = [item for found in findings.values() for item in found]
         environments = [item for versions in built.values() for item in versions]
@@ -64,6 +64,7 @@ class Run:
             rows=[row for item in everything for row in item.rows],
             memory=[peak for item in everything for peak in item.memory],
             series={name: {item.name: item.samples for item in found} for name, found in findings.items()},
+            scale={name: item.scale for name, found in findings.items() for item in found if item.scale},
             growths=[item.growth for item in everything if item.growth],
             absent=self._absent,
             notes=notes,
@@ -100,7 +101,7 @@ class Run:
     def _bench(self, versions: Sequence[Built], rivals: Rivals | None) -> Bench:
         if len(versions) == 1 or rivals is None:
             return Bench(self._tools, versions[0], self._place, self._environ)
-        lineup = line_up(self._tools, rivals, versions)
+        lineup = line_up(self._tools, rivals, versions, quick=self._quick)
         self._absent |= lineup.absent
         return SeriesBench(self._tools, versions[-1], self._place, self._environ, versions, lineup)
 

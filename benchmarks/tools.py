@@ -62,8 +62,10 @@ def find_tool(name: str) -> str:
     return os.path.abspath(found)
 
 
-def find_rivals(work: Path, tools: Tools, environ: Mapping[str, str], say: Callable[[str], None]) -> Rivals:
-    """What is on PATH, and venv-pack, installed from the index into an environment of its own in `work`."""
+def find_rivals(
+    work: Path, tools: Tools, environ: Mapping[str, str], say: Callable[[str], None], *, quick: bool = False
+) -> Rivals:
+    """What is on PATH, and venv-pack, installed from the index into an environment of its own in `work`; not when it has to be `quick`."""
     found, absent = {}, {}
     for name, package in PACKAGES.items():
         path = shutil.which(name)
@@ -72,7 +74,11 @@ def find_rivals(work: Path, tools: Tools, environ: Mapping[str, str], say: Calla
         else:
             absent[name] = f"{name} is not on PATH (Debian's package {package})"
     program = work / "tools" / "venv-pack" / "bin" / "venv-pack"
-    failure = None if program.exists() else _install_venv_pack(program, tools, environ, say)
+    failure = None
+    if quick:
+        failure = "it is not installed for a quick look"
+    elif not program.exists():
+        failure = _install_venv_pack(program, tools, environ, say)
     if failure is None:
         found["venv-pack"] = os.fspath(program)
     else:

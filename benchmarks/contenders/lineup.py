@@ -22,15 +22,20 @@ if TYPE_CHECKING:
     from benchmarks.tools import Rivals, Tools
 
 OURS_WHOLE = "envparity, with interpreter and bytecode"
+#: A quick look does without these.
+SLOW = ("borg-10", "restic-max", "casync", "tar-gz", "venv-pack", "env-pack-linkless")
 OURS_FULL = f"envparity {NO_DELTAS}"
 
 
 @dataclass(frozen=True, slots=True)
 class Lineup:
-    """`ours` and `whole` differ in what they hold; `full` writes no deltas. `others` by slug, in the order of reports."""
+    """`ours` and `whole` differ in what they hold; `full` writes no deltas; None: they take no part.
+
+    `others` by slug, in the order of reports.
+    """
 
     ours: Envparity
-    whole: Envparity
+    whole: Envparity | None
     full: Envparity | None
     optimizes: bool
     others: Mapping[str, Packer]
@@ -41,8 +46,8 @@ class Lineup:
         return [self.others[slug] for slug in slugs if slug in self.others]
 
 
-def line_up(tools: Tools, rivals: Rivals, versions: Sequence[Built]) -> Lineup:
-    """Everyone who can take part with these `versions`."""
+def line_up(tools: Tools, rivals: Rivals, versions: Sequence[Built], *, quick: bool = False) -> Lineup:
+    """Everyone who can take part with these `versions`; not the slow ones when it has to be `quick`."""
     absent = dict(rivals.absent)
     found: list[Packer] = []
     if "borg" in rivals.found:
@@ -59,10 +64,13 @@ def line_up(tools: Tools, rivals: Rivals, versions: Sequence[Built]) -> Lineup:
         found += [EnvPack(packing.python, tools, linkless) for linkless in (True, False)]
     else:
         absent[env_pack.NAME] = "no version of this series has an mlflow with this packer"
+    if quick:
+        absent |= {packer.name: "too slow for a quick look" for packer in found if packer.slug in SLOW}
+        found = [packer for packer in found if packer.slug not in SLOW]
     full, optimizes = _abilities(tools.envparity, absent)
     return Lineup(
         Envparity(tools.envparity),
-        Envparity(tools.envparity, EVERYTHING, OURS_WHOLE, "envparity-whole"),
+        None if quick else Envparity(tools.envparity, EVERYTHING, OURS_WHOLE, "envparity-whole"),
         full,
         optimizes,
         {packer.slug: packer for packer in found},

@@ -31,6 +31,7 @@ def document(results: Results) -> dict[str, Any]:
         ],
         "rows": [{**asdict(row), "met": row.met} for row in results.rows],
         "growth": [asdict(growth) for growth in results.growths],
+        "scale": {name: [asdict(point) for point in points] for name, points in results.scale.items()},
         "memory": [{**asdict(row), "met": row.met} for row in results.memory],
         "samples": {
             environment: {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from benchmarks.contenders.env_pack import NAME as ENV_PACK
-from benchmarks.figures import verdict
+from benchmarks.figures import Summary, verdict
 from benchmarks.reports.terminal import memory_cells
 from benchmarks.reports.words import (
     amount,
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from benchmarks.environments import Built
-    from benchmarks.figures import Growth, Memory, Row
+    from benchmarks.figures import Growth, Memory, Point, Row
     from benchmarks.results import Results
 
 _METHOD = """\
@@ -101,6 +101,8 @@ def markdown(results: Results) -> str:
         rows = [row for row in results.rows if row.environment == name]
         if rows:
             parts += [f"## {name}", *(_growth(growths[name]) if name in growths else ()), _rows(rows)]
+    for name, points in results.scale.items():
+        parts += [f"## {name}", *(_scale(axis, points) for axis in dict.fromkeys(point.axis for point in points))]
     if results.memory:
         parts += ["## Peak memory", _memory(results.memory), _MEMORY.strip()]
     parts += ["## How it is measured", _METHOD.strip()]
@@ -140,6 +142,20 @@ def _growth(growth: Growth) -> list[str]:
         "How long each step took, once, for information:",
         table(head, times, numbers),
     ]
+
+
+def _scale(axis: str, points: Sequence[Point]) -> str:
+    """Medians of the seconds of each operation, a column a size."""
+    taken: dict[str, dict[int, list[float]]] = {}
+    for point in points:
+        if point.axis == axis:
+            taken.setdefault(point.operation, {}).setdefault(point.size, []).append(point.seconds)
+    sizes = sorted({size for found in taken.values() for size in found})
+    rows = [
+        [name, *(spread(Summary.of(found[size]), "s") if size in found else "" for size in sizes)]
+        for name, found in taken.items()
+    ]
+    return table([f"number of {axis}", *(f"{size:,}" for size in sizes)], rows, range(1, len(sizes) + 1))
 
 
 def _cells(figures: Mapping[str, float], versions: Sequence[str], unit: str) -> list[str]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchmarks.environments import Built
-    from benchmarks.figures import Growth
+    from benchmarks.figures import Growth, Point
     from benchmarks.measuring import Runner, Series
     from benchmarks.tools import Tools
 
@@ -53,14 +53,14 @@ class Workload:
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """What a workload found out. `absent`: what it had to leave out, and why."""
+    """What a workload found out."""
 
     name: str
     rows: Sequence[Row]
     memory: Sequence[Memory]
     samples: Mapping[str, Series]
     growth: Growth | None = None
-    absent: Mapping[str, str] = field(default_factory=dict)
+    scale: Sequence[Point] = ()
 
 
 @dataclass(frozen=True, slots=True)

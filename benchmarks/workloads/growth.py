@@ -7,7 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from typing import TYPE_CHECKING
 
-from benchmarks.contenders.ours import SLUG, blobs
+from benchmarks.contenders.lineup import OURS_WHOLE
+from benchmarks.contenders.ours import SLUG, Envparity, blobs
 from benchmarks.figures import Growth, Line, Row, Summary
 from benchmarks.measuring import Contender, Runner, Series
 from benchmarks.settling import remove_tree
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from benchmarks.contenders.base import Packer
-    from benchmarks.contenders.ours import Envparity
     from benchmarks.environments import Built
     from benchmarks.figures import Memory
     from benchmarks.measuring import Sample
@@ -40,7 +40,7 @@ def growth(bench: SeriesBench, session: Session) -> Findings:
     samples = _in_turn(bench, session.runner, timed)
     if bench.lineup.optimizes:
         samples[OPTIMIZED] = _optimize(bench, session.runner, ours, bench.directory / "optimized", OPTIMIZED)
-    rest = [bench.lineup.whole, *(packer for packer in others.values() if packer not in timed)]
+    rest = [packer for packer in (bench.lineup.whole, *others.values()) if packer and packer not in timed]
     samples |= _side_by_side(bench, rest)
     lines = _lines(bench, samples, timed)
     report = Growth(bench.name, tuple(built.recipe.date for built in bench.versions), lines)
@@ -65,9 +65,9 @@ def _side_by_side(bench: SeriesBench, packers: Sequence[Packer]) -> dict[str, Se
         room.mkdir(parents=True)
         runner = Runner(bench.environ, room, lambda _text: None, sync=lambda: None)
         found = {packer.name: _series([_step(bench, packer, n, runner) for n in range(len(bench.versions))])}
-        if packer is bench.lineup.whole and bench.lineup.optimizes:
+        if isinstance(packer, Envparity) and bench.lineup.optimizes:
             store = bench.directory / "optimized-whole"
-            found[OPTIMIZED_WHOLE] = _optimize(bench, runner, bench.lineup.whole, store, OPTIMIZED_WHOLE)
+            found[OPTIMIZED_WHOLE] = _optimize(bench, runner, packer, store, OPTIMIZED_WHOLE)
         return found
 
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
@@ -172,7 +172,7 @@ def is_typical(before: Built, after: Built) -> bool:
 def _memory(bench: SeriesBench, samples: Mapping[str, Series], bounds: Mapping[str, float]) -> Iterator[Memory]:
     """Of all steps of ours, and of optimize."""
     names = {bench.lineup.ours.name: "all versions, captured one after the other", OPTIMIZED: "optimize"}
-    names |= {bench.lineup.whole.name: "the same with interpreter and bytecode", OPTIMIZED_WHOLE: "optimize of that"}
+    names |= {OURS_WHOLE: "the same with interpreter and bytecode", OPTIMIZED_WHOLE: "optimize of that"}
     for name, what in names.items():
         if name in samples:
             yield peak_of(bench.name, what, samples[name], bounds, deltas=True)

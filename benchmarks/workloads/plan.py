@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.workloads import series, single
 from benchmarks.workloads.base import timed
 from benchmarks.workloads.growth import growth
+from benchmarks.workloads.scaling import curve
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -49,8 +50,10 @@ PLAN: Mapping[str, Mapping[str, Callable[[Any, Any], Findings]]] = {
         "warm": timed(single.warm_bare, judged=False, rounds=FEW_ROUNDS),
         "cold": timed(single.cold_bare, judged=False, rounds=FEW_ROUNDS),
     },
+    "scale": {"curve": curve},
     "quick": _SINGLE,
     "quick-series": {name: _SERIES[name] for name in ("growth", "first", "next", "restore", "warm", "newest")},
 }
 QUICK = ("quick", "quick-series")
-FULL = tuple(name for name in PLAN if name not in QUICK)
+SCALE = "scale"
+FULL = tuple(name for name in PLAN if name not in (*QUICK, SCALE))

@@ -5,8 +5,8 @@ from __future__ import annotations
 import xml.etree.ElementTree as ET
 
 import pytest
-from benchmarks.plot import LEFT, WIDTH, plot
 
+from benchmarks.reports.plot import LEFT, WIDTH, plot
 from tests.benchmarks.conftest import row
 
 SVG = "{http://www.w3.org/2000/svg}"
