@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from benchmarks.figures import Growth, Line
 
-WIDTH, HEIGHT = 860, 520
-LEFT, RIGHT, TOP, BOTTOM = 70, 320, 66, 44
+WIDTH, HEIGHT = 960, 520
+LEFT, RIGHT, TOP, BOTTOM = 70, 400, 66, 44
 #: At least so far apart are the names at the ends of the lines.
 GAP = 15
 

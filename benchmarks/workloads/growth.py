@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 #: The times of their steps are noted, one after the other while nothing else runs. The others only have to get done.
 _TIMED = ("tar-zstd", "borg-3")
-OPTIMIZED, OPTIMIZED_WHOLE = "envparity, after optimize", "envparity, with interpreter and bytecode, after optimize"
+OPTIMIZED, OPTIMIZED_WHOLE = "envparity, optimized", f"{OURS_WHOLE}, optimized"
 #: A month and a day or two.
 _MONTH = 33
 

@@ -123,9 +123,10 @@ def _prove(bench: Bench, destinations: Sequence[Path], installed: Path | None = 
 
 
 def _restore(bench: Bench, name: str, snapshot: str, destination: Path, *, warm: bool) -> Contender:
-    cache = () if warm else (_stock(bench) / "cache",)
+    stock = _stock(bench)
+    cache = () if warm else (stock / "cache",)
     shown = f"envparity --store STORE restore NAME DEST{'' if warm else ' (without STORE/cache)'}"
-    return bench.ours(name, "stock", ["restore", snapshot, destination], shown, destination, *cache)
+    return bench.ours(name, stock.name, ["restore", snapshot, destination], shown, destination, *cache)
 
 
 def warm(bench: Bench, *, whole: bool = True) -> Workload:
