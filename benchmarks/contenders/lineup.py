@@ -10,7 +10,7 @@ from benchmarks.contenders.archives import tar_gz, tar_zstd
 from benchmarks.contenders.borg import Borg
 from benchmarks.contenders.casync import Casync
 from benchmarks.contenders.env_pack import EnvPack
-from benchmarks.contenders.ours import EVERYTHING, NO_DELTAS, SAME_FILES, Envparity, has_option
+from benchmarks.contenders.ours import EVERYTHING, NO_DELTAS, SAME_FILES, Envparity
 from benchmarks.contenders.restic import Restic
 from benchmarks.contenders.venv_pack import VenvPack
 
@@ -29,15 +29,14 @@ OURS_FULL = f"envparity {NO_DELTAS}"
 
 @dataclass(frozen=True, slots=True)
 class Lineup:
-    """`ours` and `whole` differ in what they hold; `full` writes no deltas; None: they take no part.
+    """`ours` and `whole` differ in what they hold, and `whole` takes no part in a quick look; `full` writes no deltas.
 
     `others` by slug, in the order of reports.
     """
 
     ours: Envparity
     whole: Envparity | None
-    full: Envparity | None
-    optimizes: bool
+    full: Envparity
     others: Mapping[str, Packer]
     absent: Mapping[str, str] = field(default_factory=dict)
 
@@ -67,23 +66,10 @@ def line_up(tools: Tools, rivals: Rivals, versions: Sequence[Built], *, quick: b
     if quick:
         absent |= {packer.name: "too slow for a quick look" for packer in found if packer.slug in SLOW}
         found = [packer for packer in found if packer.slug not in SLOW]
-    full, optimizes = _abilities(tools.envparity, absent)
     return Lineup(
         Envparity(tools.envparity),
         None if quick else Envparity(tools.envparity, EVERYTHING, OURS_WHOLE, "envparity-whole"),
-        full,
-        optimizes,
+        Envparity(tools.envparity, (*SAME_FILES, NO_DELTAS), OURS_FULL, "envparity-full"),
         {packer.slug: packer for packer in found},
         absent,
     )
-
-
-def _abilities(program: str, absent: dict[str, str]) -> tuple[Envparity | None, bool]:
-    """What the installed envparity can do: capture without deltas, optimize. What it cannot is noted in `absent`."""
-    deltas, optimizes = has_option(program, "capture", NO_DELTAS), has_option(program, "optimize", "--max-time")
-    if not deltas:
-        absent[OURS_FULL] = f"this envparity has no capture {NO_DELTAS}"
-    if not optimizes:
-        absent["envparity optimize"] = "this envparity has no such command"
-    options = (*SAME_FILES, NO_DELTAS)
-    return Envparity(program, options, OURS_FULL, "envparity-full") if deltas else None, optimizes

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -67,12 +66,6 @@ def told(output: bytes) -> Mapping[str, float]:
     """What a command of ours says of itself with --json."""
     document = json.loads(output)
     return {name: float(document[name]) for name in _FIGURES if name in document}
-
-
-def has_option(program: str, command: str, option: str) -> bool:
-    """Whether the installed envparity has an option of a command."""
-    said = subprocess.run([program, command, "--help"], capture_output=True, text=True, check=False)
-    return said.returncode == 0 and option in said.stdout
 
 
 def blobs(store: Path, version: str) -> dict[str, int]:

@@ -116,7 +116,7 @@ class Bench:
 def timed(
     make: Callable[[Any], Workload], *, judged: bool = True, rounds: int | None = None
 ) -> Callable[[Bench, Session], Findings]:
-    """A workload whose contenders take turns, in at most `rounds` rounds; without contenders it finds nothing.
+    """A workload whose contenders take turns, in at most `rounds` rounds.
 
     Not `judged`: its times have no bounds.
     `make` takes the Bench of an environment, or the SeriesBench of a series.
@@ -124,8 +124,6 @@ def timed(
 
     def measure(bench: Bench, session: Session) -> Findings:
         workload = make(bench)
-        if not workload.contenders:
-            return Findings(workload.name, (), (), {})
         # Where only memory is of interest, more rounds tell nothing new.
         count = min(session.rounds, rounds or session.rounds) if workload.comparisons else 1
         session.settle()

@@ -38,8 +38,7 @@ def growth(bench: SeriesBench, session: Session) -> Findings:
     timed = [ours, *bench.lineup.of(_TIMED)]
     session.settle()
     samples = _in_turn(bench, session.runner, timed)
-    if bench.lineup.optimizes:
-        samples[OPTIMIZED] = _optimize(bench, session.runner, ours, bench.directory / "optimized", OPTIMIZED)
+    samples[OPTIMIZED] = _optimize(bench, session.runner, ours, bench.directory / "optimized", OPTIMIZED)
     rest = [packer for packer in (bench.lineup.whole, *others.values()) if packer and packer not in timed]
     samples |= _side_by_side(bench, rest)
     lines = _lines(bench, samples, timed)
@@ -65,7 +64,7 @@ def _side_by_side(bench: SeriesBench, packers: Sequence[Packer]) -> dict[str, Se
         room.mkdir(parents=True)
         runner = Runner(bench.environ, room, lambda _text: None, sync=lambda: None)
         found = {packer.name: _series([_step(bench, packer, n, runner) for n in range(len(bench.versions))])}
-        if isinstance(packer, Envparity) and bench.lineup.optimizes:
+        if isinstance(packer, Envparity):
             store = bench.directory / "optimized-whole"
             found[OPTIMIZED_WHOLE] = _optimize(bench, runner, packer, store, OPTIMIZED_WHOLE)
         return found

@@ -73,9 +73,7 @@ def first(bench: SeriesBench) -> Workload:
 
 def following(bench: SeriesBench) -> Workload:
     """The second version, a month later, into a copy of a place that has the first."""
-    packers = [bench.lineup.ours, *bench.lineup.of(_NEXT)]
-    if bench.lineup.full:
-        packers.append(bench.lineup.full)
+    packers = [bench.lineup.ours, bench.lineup.full, *bench.lineup.of(_NEXT)]
     oldest, built = bench.versions[:2]
     contenders = [
         _packing(bench, packer, built, ("next", NEXT), built.recipe.date, _start(bench, packer, oldest))
@@ -222,9 +220,7 @@ def warm(bench: SeriesBench) -> Workload:
 
 
 def newest(bench: SeriesBench) -> Workload:
-    """The newest version from two copies of the store, one of them optimized. Nothing, when this cannot be done."""
-    if not bench.lineup.optimizes:
-        return Workload("newest", (), ())
+    """The newest version from two copies of the store, one of them optimized."""
     ours, contenders = bench.lineup.ours, []
     for name, made in ((BEFORE, captured_store), (AFTER, optimized_store)):
         store, destination = made(bench), bench.directory / f"newest-{made.__name__}"

@@ -168,33 +168,26 @@ ALL = Rivals({name: f"/usr/bin/{name}" for name in ("borg", "restic", "casync", 
 
 
 def test_everyone_takes_part(tmp_path):
-    able = script(tmp_path / "envparity", "echo --no-deltas --max-time")
-    lineup = line_up(tools(envparity=able), ALL, with_packer(tmp_path, "2025-01-01"))
+    lineup = line_up(tools(), ALL, with_packer(tmp_path, "2025-01-01"))
     assert set(lineup.others) == {
         *("borg-3", "borg-10", "restic-auto", "restic-max", "casync", "tar-zstd", "tar-gz", "venv-pack"),
         *("env-pack", "env-pack-linkless"),
     }
-    assert lineup.optimizes
     assert lineup.full.options[-1] == "--no-deltas"
     assert lineup.absent == {}
 
 
 def test_who_is_absent_has_a_reason(tmp_path):
-    old = script(tmp_path / "envparity", "exit 2")
-    lineup = line_up(tools(envparity=old), Rivals({}, {"borg": "not on PATH"}), [built(Recipe("a", (), ""), tmp_path)])
+    lineup = line_up(tools(), Rivals({}, {"borg": "not on PATH"}), [built(Recipe("a", (), ""), tmp_path)])
     assert set(lineup.others) == {"tar-zstd", "tar-gz"}
-    assert (lineup.full, lineup.optimizes) == (None, False)
     assert lineup.absent == {
         "borg": "not on PATH",
         "MLflow env_pack": "no version of this series has an mlflow with this packer",
-        "envparity --no-deltas": "this envparity has no capture --no-deltas",
-        "envparity optimize": "this envparity has no such command",
     }
 
 
 def test_a_quick_look_does_without_the_slow_ones(tmp_path):
-    able = script(tmp_path / "envparity", "echo --no-deltas --max-time")
-    lineup = line_up(tools(envparity=able), ALL, with_packer(tmp_path, "2025-01-01"), quick=True)
+    lineup = line_up(tools(), ALL, with_packer(tmp_path, "2025-01-01"), quick=True)
     assert set(lineup.others).isdisjoint(SLOW)
     assert lineup.absent["venv-pack"] == "too slow for a quick look"
     assert lineup.whole is None

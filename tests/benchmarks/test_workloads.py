@@ -64,8 +64,3 @@ def test_a_workload_takes_its_turns(bench, runner, judged, bound):
     assert [row.bound for row in found.rows] == [bound]
     assert [peak.bound for peak in found.memory] == [7]
     assert settled == [1]
-
-
-def test_a_workload_without_contenders_finds_nothing(bench, runner, said):
-    found = timed(lambda _bench: Workload("w", (), ()))(bench, Session(runner, 4, {}, lambda: said.append("settled")))
-    assert (found.rows, found.memory, found.samples, said) == ((), (), {}, [])
