@@ -58,7 +58,7 @@ their totals are sums. Each version lies at a path of its own, so nobody finds a
 a fresh copy of a store or repository, and its caches, that has the first. Contenders that take long have fewer rounds, and their ratio is \
 that of these rounds. Restores are of the newest version, from stores and repositories that have all. The times of single steps are those of one run each, in turn, and have no spread.
 
-*A node with the version before* has its manifest and every blob that it lists, and fetches what the next manifest lists beyond. \
+What *a node fetches* for a version is what its manifest lists and that of the version before does not: the node has all of that. \
 Its bound is for steps of a month in which pyarrow, the largest distribution, stays as it is.
 """
 

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 
     from benchmarks.figures import Row
 
-WIDTH = 860
-LEFT, RIGHT = 250, 140
+WIDTH = 880
+LEFT, RIGHT = 270, 140
 BAR, STEP, HEAD, TOP, BOTTOM = 16, 30, 34, 58, 40
 
 #: Between two numbers of the axis.

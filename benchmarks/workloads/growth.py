@@ -158,7 +158,7 @@ def node_rows(bench: SeriesBench, bounds: Mapping[str, float]) -> Iterator[Row]:
         name = after.recipe.date
         # Every version of pyarrow is most of a new one: the bound is for months without.
         key = "node" if is_typical(before, after) else "node.other"
-        names = (key, f"a node with the version before needs for {name}", f"all of {name}, packed")
+        names = (key, f"a node fetches for {name}", "all of it, packed")
         yield ratio_row(bench.name, names, missing, sum(wanted.values()), bounds)
 
 
