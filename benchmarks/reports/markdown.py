@@ -47,7 +47,7 @@ _MEMORY = """\
 *Largest process* is the highest maximum resident set (`ru_maxrss` of wait4) of any process of a command, over all rounds. \
 *All together* is the most that the command and its children were seen to take at once in the uncounted round, looked at \
 every 5 ms, pages they share counted once (the sum of `Pss`). The bound applies to the larger of the two. \
-`ru_maxrss` is never less than what the benchmark itself takes (some 35 MB), because a process begins as a copy of it.
+Where that is not known, the command ran only once and was not looked at, for the sake of its time, or the kernel does not tell. `ru_maxrss` is never less than what the benchmark itself takes (some 35 MB), because a process begins as a copy of it.
 """
 
 
