@@ -48,8 +48,11 @@ class EnvPack:
         if self.linkless:
             view = self._view(place, prefix)
             if not view.exists():
-                call([self.tools.cp, "-al", prefix, view])
-                (view / "lib64").unlink(missing_ok=True)
+                view.mkdir(parents=True)
+                # Links, which it follows. Hard links would change the files' times while others read them.
+                for path in prefix.iterdir():
+                    if path.name != "lib64":
+                        (view / path.name).symlink_to(path)
 
     def pack(self, place: Path, prefix: Path, version: str) -> Command:
         source = self._view(place, prefix) if self.linkless else prefix

@@ -135,11 +135,11 @@ def test_the_link_that_doubles_everything_can_be_hidden(tmp_path):
     place = tmp_path / "everything" / "env-pack"
     make_tree(prefix)
     place.mkdir(parents=True)
-    (place.parent / "env-pack-views").mkdir()
     packer = EnvPack(Path("/python"), tools(), linkless=True)
     packer.prepare(place, prefix, call)
     view = Path(packer.pack(place, prefix, "1").argv[-2])
-    assert sorted(listing(view)) == ["lib", "lib/a.py", "lib/deep", "lib/deep/b.so"]
+    assert os.listdir(view) == ["lib"]
+    assert listing(view / "lib") == listing(prefix / "lib")
     assert (prefix / "lib64").is_symlink()
 
 
