@@ -7,6 +7,8 @@ import pytest
 from benchmarks.figures import Memory
 from benchmarks.measuring import Sample, Series
 from benchmarks.recipes import Recipe
+from benchmarks.tools import Tools
+from benchmarks.workloads import single
 from benchmarks.workloads.base import Bench, Comparison, Session, Workload, peaks_of, rows_of, timed
 from tests.benchmarks.conftest import built, contender
 
@@ -64,3 +66,20 @@ def test_a_workload_takes_its_turns(bench, runner, judged, bound):
     assert [row.bound for row in found.rows] == [bound]
     assert [peak.bound for peak in found.memory] == [7]
     assert settled == [1]
+
+
+@pytest.mark.parametrize("workload", [single.warm, single.warm_bare, single.cold_bare, single.memory])
+def test_each_workload_makes_the_store_that_it_restores_from(tmp_path, workload):
+    program = tmp_path / "envparity"
+    program.write_text(f'#!/bin/sh\nmkdir -p "$2"; echo "$*" >> {tmp_path}/calls\n')
+    program.chmod(0o755)
+    tools = Tools(str(program), *(f"/usr/bin/{name}" for name in ("uv", "tar", "zstd", "cp", "sh", "env")))
+    made = workload(Bench(tools, built(Recipe("plain", (), "")), tmp_path, {"PATH": "/usr/bin:/bin"}))
+    stock = tmp_path / "stock"
+    assert (tmp_path / "calls").read_text().splitlines() == [
+        f"--store {stock} capture /env --name bare --no-interpreter",
+        f"--store {stock} capture /env --name whole",
+    ]
+    restored = [item for item in made.contenders if "restore" in item.command]
+    assert {item.command[2] for item in restored} == {str(stock)}
+    assert {item.name for item in restored} <= set(made.memory)
