@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 OURS_WHOLE = "envparity, with interpreter and bytecode"
 #: A quick look does without these.
-SLOW = ("borg-10", "restic-max", "casync", "tar-gz", "venv-pack", "env-pack-linkless")
+SLOW = ("borg-10", "restic-auto", "restic-max", "casync", "tar-gz", "venv-pack", "env-pack-linkless")
 OURS_FULL = f"envparity {NO_DELTAS}"
 
 
