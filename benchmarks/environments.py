@@ -4,59 +4,32 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.errors import BenchmarkError, CommandFailedError, MissingToolError
+from benchmarks.errors import BenchmarkError, CommandFailedError
+from benchmarks.recipes import TORCH
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-#: What the index offered on this day is what gets installed.
-DATE = "2025-12-01"
-#: Only a CPU build carries this local version: without such a wheel at hand the installation fails and fetches nothing.
-TORCH = "torch==2.13.0+cpu"
+    from benchmarks.recipes import Recipe
+    from benchmarks.settling import Settling
+
+#: The series was resolved for this version of Python.
 PREFERRED = "3.11"
-
-_REAL = ("mlflow", "scikit-learn", "pandas", "lightgbm")
-_SMALL = ("flask", "numpy")
-_REASONS = {
-    "uv": "install the dev extra: python -m pip install -e '.[dev]'",
-    "envparity": "install it: python -m pip install -e '.[dev]'",
-    "zstd": "install the package zstd",
-    "tar": "install GNU tar",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """What goes into an environment."""
-
-    name: str
-    requirements: tuple[str, ...]
-    about: str
-    bytecode: bool = False
-    torch: bool = False
-
-
-RECIPES = {
-    recipe.name: recipe
-    for recipe in (
-        Recipe("plain", _REAL, "installed by uv, so without bytecode"),
-        Recipe("bytecode", _REAL, "the same with all of its bytecode", bytecode=True),
-        Recipe("torch", _REAL, f"the same with {TORCH}; only memory is measured", torch=True),
-        Recipe("quick", _SMALL, "small, for a quick look"),
-    )
-}
 
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """An environment on disk. `base` is the prefix of its interpreter, `lock` the pins of its requirements."""
+    """An environment on disk.
+
+    `base` is the prefix of its interpreter, `lock` the pins of its requirements, `source` what uv needs to know to
+    find them: the day, and wheels that are not in the index.
+    """
 
     recipe: Recipe
     prefix: Path
@@ -64,6 +37,7 @@ class Built:
     base: Path
     version: str
     lock: Path
+    source: tuple[str, ...]
     files: int
     bytes: int
 
@@ -71,30 +45,21 @@ class Built:
     def name(self) -> str:
         return self.recipe.name
 
+    @property
+    def packages(self) -> tuple[str, ...]:
+        """What to ask uv for."""
+        return packages(self.recipe)
 
-@dataclass(frozen=True, slots=True)
-class Tools:
-    """The programs that take part, by absolute path."""
-
-    envparity: str
-    uv: str
-    tar: str
-    zstd: str
-    cp: str
-    sh: str
-
-    @classmethod
-    def find(cls) -> Tools:
-        return cls(*(find_tool(name) for name in ("envparity", "uv", "tar", "zstd", "cp", "sh")))
+    def installed(self, distribution: str) -> str | None:
+        """The version of a distribution in it, if it is there."""
+        wanted = distribution.replace("-", "_")
+        for found in (self.prefix / "lib").glob(f"python3*/site-packages/{wanted}-*.dist-info"):
+            return found.name.removeprefix(f"{wanted}-").removesuffix(".dist-info")
+        return None
 
 
-def find_tool(name: str) -> str:
-    """Beside the running interpreter first (where an extra of ours puts it), then on PATH. Raises MissingToolError."""
-    beside = os.path.dirname(sys.executable)
-    found = shutil.which(name, path=beside) or shutil.which(name)
-    if found is None:
-        raise MissingToolError(f"{name} is neither in {beside} nor on PATH; {_REASONS.get(name, 'install it')}")
-    return os.path.abspath(found)
+def packages(recipe: Recipe) -> tuple[str, ...]:
+    return (*recipe.requirements, TORCH) if recipe.torch else recipe.requirements
 
 
 def find_python(uv: str, environ: Mapping[str, str]) -> tuple[str, str | None]:
@@ -142,11 +107,14 @@ def choose_cache(work: Path) -> Path:
 class Builder:
     """Builds environments under `work`, each one once."""
 
-    def __init__(self, work: Path, uv: str, environ: Mapping[str, str], say: Callable[[str], None]) -> None:
+    def __init__(
+        self, work: Path, uv: str, environ: Mapping[str, str], say: Callable[[str], None], settling: Settling
+    ) -> None:
         self._work = work / "environments"
         self._uv = uv
         self._environ = dict(environ)
         self._say = say
+        self._settling = settling
         self._base, note = find_python(uv, environ)
         if note:
             say(f"note: {note}")
@@ -157,16 +125,16 @@ class Builder:
         prefix, lock, mark = home / "env", home / "lock.txt", home / "finished.json"
         wanted = {
             "requirements": list(recipe.requirements),
-            "date": DATE,
+            "date": recipe.date,
             "python": self._base,
             "bytecode": recipe.bytecode,
             "torch": TORCH if recipe.torch else None,
         }
         if not mark.exists() or json.loads(mark.read_bytes()) != wanted:
             self._say(f"building the environment {recipe.name}")
-            remove_tree(home)
+            self._settling.clear(home)
             home.mkdir(parents=True)
-            self._install(recipe, prefix, lock)
+            self._install(recipe, home)
             mark.write_text(json.dumps(wanted, indent=1) + "\n")
         python = prefix / "bin" / "python"
         asked = self._run(
@@ -179,23 +147,24 @@ class Builder:
             ]
         )
         base, version = asked.splitlines()
-        return Built(recipe, prefix, python, Path(base).resolve(), version, lock, *measure_tree(prefix))
+        return Built(
+            recipe, prefix, python, Path(base).resolve(), version, lock, source_of(recipe, home), *measure_tree(prefix)
+        )
 
-    def _install(self, recipe: Recipe, prefix: Path, lock: Path) -> None:
+    def _install(self, recipe: Recipe, home: Path) -> None:
+        prefix, lock = home / "env", home / "lock.txt"
         python = prefix / "bin" / "python"
         self._run([self._uv, "venv", "--python", self._base, prefix])
-        bytecode = "--compile-bytecode" if recipe.bytecode else "--no-compile-bytecode"
-        self._run(
-            [self._uv, "pip", "install", "--python", python, "--exclude-newer", DATE, bytecode, *recipe.requirements]
-        )
-        source = lock.with_suffix(".in")
-        source.write_text("".join(f"{line}\n" for line in recipe.requirements))
-        self._run(
-            [self._uv, "pip", "compile", "--python", python, "--exclude-newer", DATE, "--output-file", lock, source]
-        )
         if recipe.torch:
-            # By pip, because that knows where this machine keeps wheels of its own.
-            self._run([sys.executable, "-m", "pip", "--python", python, "install", "--no-compile", TORCH])
+            # pip knows where this machine keeps wheels of its own; uv is shown what it found.
+            pip: list[str | Path] = [sys.executable, "-m", "pip", "--python", python]
+            self._run([*pip, "download", "-q", "--no-deps", "--dest", home / "wheels", TORCH])
+        source = source_of(recipe, home)
+        bytecode = "--compile-bytecode" if recipe.bytecode else "--no-compile-bytecode"
+        self._run([self._uv, "pip", "install", "--python", python, *source, bytecode, *packages(recipe)])
+        wanted = lock.with_suffix(".in")
+        wanted.write_text("".join(f"{line}\n" for line in packages(recipe)))
+        self._run([self._uv, "pip", "compile", "--python", python, *source, "--output-file", lock, wanted])
 
     def _run(self, command: Sequence[str | Path]) -> str:
         done = subprocess.run(
@@ -207,12 +176,10 @@ class Builder:
         return done.stdout
 
 
-def remove_tree(path: Path) -> None:
-    """Remove a directory with everything in it; directories may be read-only. One that is not there is no error."""
-    for directory, _, _ in os.walk(path):
-        os.chmod(directory, 0o700)
-    if path.exists():
-        shutil.rmtree(path)
+def source_of(recipe: Recipe, home: Path) -> tuple[str, ...]:
+    """The options by which uv finds the packages of `recipe`."""
+    wheels = ("--find-links", os.fspath(home / "wheels")) if recipe.torch else ()
+    return ("--exclude-newer", recipe.date, *wheels)
 
 
 def measure_tree(prefix: Path) -> tuple[int, int]:

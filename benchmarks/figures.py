@@ -1,13 +1,13 @@
-"""Medians, spread, pairwise ratios, and whether a bound is met: pure functions of samples."""
+"""Medians, spread, pairwise ratios, and whether a bound is met: the bytes after each version: pure functions of samples."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +83,46 @@ class Memory:
     @property
     def met(self) -> bool | None:
         return None if self.bound is None else self.judged <= self.bound
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """The bytes that a contender keeps after each version, and the seconds that each step took, where they were noted.
+
+    `totals` may lack versions: what is done once, at the end, has only the last.
+    """
+
+    name: str
+    totals: Mapping[str, float]
+    seconds: Mapping[str, float] = field(default_factory=dict)
+
+    def added(self, versions: Sequence[str]) -> dict[str, float]:
+        """What each version added to the one before it."""
+        found = {}
+        for before, version in zip((None, *versions), versions, strict=False):
+            start = 0.0 if before is None else self.totals.get(before)
+            if start is not None and version in self.totals:
+                found[version] = self.totals[version] - start
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """What all contenders keep after each version of a series."""
+
+    environment: str
+    versions: tuple[str, ...]
+    lines: tuple[Line, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """How long `operation` took with `size` snapshots or files: `axis` says which."""
+
+    axis: str
+    size: int
+    operation: str
+    seconds: float
 
 
 def verdict(row: Row | Memory) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from benchmarks.environments import Tools
+    from benchmarks.tools import Rivals, Tools
 
 
 def describe_machine(work: Path) -> dict[str, str]:
@@ -46,7 +46,7 @@ def file_system(path: Path, mountinfo: str) -> str:
     return kind
 
 
-def describe_versions(tools: Tools, python: str) -> dict[str, str]:
+def describe_versions(tools: Tools, rivals: Rivals | None, python: str) -> dict[str, str]:
     """Of everything that takes part. `python` is that of the environments."""
     return {
         "envparity": version("envparity"),
@@ -57,10 +57,13 @@ def describe_versions(tools: Tools, python: str) -> dict[str, str]:
         "zstd": _first_number(tools.zstd),
         "tar": _first_number(tools.tar),
         "cp": _first_number(tools.cp),
+        **{name: _first_number(program) for name, program in (rivals.found.items() if rivals else ())},
     }
 
 
 def _first_number(program: str) -> str:
-    said = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+    # restic has a command where others have an option.
+    asked = [program, "version"] if program.endswith("/restic") else [program, "--version"]
+    said = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
     found = re.search(r"\d+(\.\d+)+", said)
     return found[0] if found else said.splitlines()[0]

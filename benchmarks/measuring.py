@@ -40,7 +40,7 @@ class Contender:
 
     `command` starts with an absolute path. `shown` is the command as a reader may see it. `prepare` runs before each of
     its runs, outside the clock; `collect` makes further figures of what it printed, after its run. `watched`: look at
-    its memory in the uncounted round.
+    its memory in the uncounted round. `rounds`: it takes part in at most the first so many counted rounds, being slow.
     """
 
     name: str
@@ -49,6 +49,7 @@ class Contender:
     prepare: Callable[[], None] = _nothing
     collect: Callable[[bytes], Mapping[str, float]] = _no_figures
     watched: bool = False
+    rounds: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,22 +97,27 @@ class Runner:
         self._sync = sync
 
     def take_turns(self, title: str, contenders: Sequence[Contender], rounds: int) -> dict[str, Series]:
-        """One uncounted round, then `rounds` counted ones: every contender once in each, and in each another one begins."""
+        """One uncounted round, then `rounds` counted ones: in each another one begins.
+
+        Every contender runs once in a round, but for those that give up after `Contender.rounds`.
+        """
         peaks: dict[str, int | None] = {}
         self._say(f"{title}: {len(contenders)} commands, warming up")
         for contender in contenders:
-            peaks[contender.name] = self._once(contender, watch=contender.watched)[1]
+            peaks[contender.name] = self.once(contender, watch=contender.watched)[1]
         taken: dict[str, list[Sample]] = {contender.name: [] for contender in contenders}
         for number in range(1, rounds + 1):
             self._say(f"{title}: round {number} of {rounds}")
             for contender in rotated(contenders, number - 1):
-                taken[contender.name].append(self._once(contender)[0])
+                if contender.rounds is None or number <= contender.rounds:
+                    taken[contender.name].append(self.once(contender)[0])
         return {
             contender.name: Series(contender, tuple(taken[contender.name]), peaks[contender.name])
             for contender in contenders
         }
 
-    def _once(self, contender: Contender, *, watch: bool = False) -> tuple[Sample, int | None]:
+    def once(self, contender: Contender, *, watch: bool = False) -> tuple[Sample, int | None]:
+        """One run, and with `watch` the most memory that all its processes were seen to take. Raises CommandFailedError."""
         contender.prepare()
         self._sync()
         writing = os.O_WRONLY | os.O_CREAT | os.O_TRUNC

@@ -6,7 +6,7 @@ import xml.etree.ElementTree as ET
 
 import pytest
 
-from benchmarks.plot import LEFT, WIDTH, plot
+from benchmarks.reports.plot import LEFT, WIDTH, plot
 from tests.benchmarks.conftest import row
 
 SVG = "{http://www.w3.org/2000/svg}"

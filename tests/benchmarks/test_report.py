@@ -8,9 +8,13 @@ import json
 import pytest
 from rich.console import Console
 
-from benchmarks.figures import Summary
-from benchmarks.report import amount, conclusion, document, markdown, misses, ratio_spread, spread, tables
-from tests.benchmarks.conftest import memory, results, row
+from benchmarks.figures import Point, Summary
+from benchmarks.recipes import RECIPES
+from benchmarks.reports.document import document
+from benchmarks.reports.markdown import markdown
+from benchmarks.reports.terminal import tables
+from benchmarks.reports.words import amount, conclusion, misses, ratio_spread, spread
+from tests.benchmarks.conftest import built, growth, memory, results, row
 
 
 @pytest.mark.parametrize(
@@ -103,3 +107,54 @@ def test_json_has_every_sample():
     assert found["rows"][0]["met"] is True
     assert found["rows"][0]["ratio"]["median"] == 0.5
     assert found["memory"][0]["together"] == 120_000_000
+
+
+def a_series():
+    environments = [built(recipe) for recipe in RECIPES["series"][:3]]
+    rows = [row(environment="series", key="first.borg-3", what="first capture", contender="borg, zstd 3", ratio=1.0)]
+    return results([row(), *rows], environments=environments, growths=[growth()], absent={"casync": "not on PATH"})
+
+
+def test_a_series_has_its_bytes_after_each_version():
+    text = markdown(a_series())
+    assert "| envparity | 100 MB | 120 MB | 150 MB |" in text
+    assert "| envparity, after optimize |  |  | 130 MB |" in text
+    assert "| envparity | 100 MB | 20 MB | 30 MB |" in text
+    assert "| envparity | 2.50 s |  |  |" in text
+    assert "![Bytes on disk after each version](benchmarks-series.svg)" in text
+    assert "as of 2025-01-01, 2025-02-01, 2025-03-01" in text
+
+
+def test_the_bounds_come_first_and_the_missed_ones_before_all():
+    lines = markdown(a_series()).splitlines()
+    table = [line for line in lines if line.startswith(("| met", "| MISSED"))]
+    assert table[0] == "| MISSED | series | first capture against borg, zstd 3 | 1.00 | 0.60 |"
+    assert table[1] == "| met | plain | warm restore against uv pip install | 0.50 | 0.60 |"
+    assert lines.index(table[0]) < lines.index("## What it ran on")
+
+
+def test_who_is_left_out_is_named_with_the_reason():
+    assert "- casync: not on PATH" in markdown(a_series())
+    assert "casync not on PATH" in " ".join(printed(a_series()).split())
+
+
+def test_the_growth_fits_a_terminal():
+    text = printed(a_series())
+    assert max(map(len, text.splitlines())) <= 80
+    assert "tar.gz & <co>" in text
+    assert "series: 3 versions of mlflow scikit-learn pandas lightgbm" in " ".join(text.split())
+
+
+def test_the_curve_of_scale_has_a_column_a_size():
+    points = [Point("snapshots", size, "list", seconds) for size, seconds in ((1, 0.25), (1000, 0.5), (1000, 1.5))]
+    text = markdown(results([row()], scale={"scale": [*points, Point("files", 1, "capture", 2.0)]}))
+    assert "| number of snapshots | 1 | 1,000 |" in text
+    assert "| list | 0.25 s | 1.00 s (0.50-1.50) |" in text
+    assert "| capture | 2.00 s |" in text
+
+
+def test_json_has_the_growth():
+    found = json.loads(json.dumps(document(a_series())))
+    assert found["growth"][0]["lines"][0]["totals"]["2025-03-01"] == 150e6
+    assert found["absent"] == {"casync": "not on PATH"}
+    assert [item["date"] for item in found["environments"]][1:] == ["2025-01-01", "2025-02-01", "2025-03-01"]

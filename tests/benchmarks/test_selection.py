@@ -8,10 +8,14 @@ import pytest
 
 from benchmarks.__main__ import main
 from benchmarks.bounds import GOALS, read_guard
-from benchmarks.environments import choose_cache, find_tool, variables
+from benchmarks.environments import choose_cache, variables
 from benchmarks.errors import MissingToolError
 from benchmarks.machine import file_system
+from benchmarks.recipes import RECIPES
 from benchmarks.selection import select
+from benchmarks.tools import find_tool
+from benchmarks.workloads.plan import FULL, QUICK
+from benchmarks.workloads.plan import PLAN as WORKLOADS
 
 PLAN = {"plain": ("capture", "warm"), "bytecode": ("capture", "warm"), "torch": ("memory",)}
 
@@ -35,8 +39,24 @@ def test_an_unknown_name():
         select(PLAN, ["tepid", "warm", "plain/memory"])
 
 
-def test_the_guard_bounds_what_the_goals_bound():
-    assert set(read_guard()) == set(GOALS) - {"memory.torch"}
+def test_the_guard_leaves_out_only_tools_that_may_be_absent():
+    absent = {key for key in GOALS if key.endswith(("-3", ".env-pack", ".restic-auto", ".tar-gz", ".venv-pack"))}
+    assert set(read_guard()) == set(GOALS) - {"memory.torch"} - absent
+
+
+def test_every_environment_of_the_plan_has_a_recipe():
+    assert set(WORKLOADS) == set(RECIPES)
+    assert {recipe.group for recipes in RECIPES.values() for recipe in recipes} == set(WORKLOADS)
+
+
+def test_a_series_runs_from_old_to_new():
+    dates = [recipe.date for recipe in RECIPES["series"]]
+    assert dates == sorted(dates)
+    assert len(dates) == 8
+
+
+def test_what_is_quick_is_not_part_of_the_full_run():
+    assert not set(FULL) & set(QUICK)
 
 
 def test_a_guard_for_nothing(tmp_path):
@@ -51,6 +71,7 @@ def test_a_guard_for_nothing(tmp_path):
         (["--write-docs", "--quick"], "--write-docs needs the full run"),
         (["--write-docs", "--only", "warm"], "--write-docs needs the full run"),
         (["--quick", "--torch"], "leave out --torch"),
+        (["--quick", "--scale"], "leave out one of both"),
         (["--rounds", "0"], "--rounds must be at least 1"),
         (["--only", "tepid"], "nothing is called tepid"),
     ],

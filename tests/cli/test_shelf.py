@@ -152,6 +152,7 @@ def test_remove_and_gc(envparity, store, references):
         "kept_bytes": 0,
         "kept_until": None,
         "removed": ["churn/3", references[1].snapshot[:19]],
+        "rebased": 0,
         "dry_run": False,
     }
     assert envparity("gc").stdout == (

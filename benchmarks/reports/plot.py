@@ -5,21 +5,21 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from benchmarks.report import ratio_text
+from benchmarks.reports.words import ratio_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from benchmarks.figures import Row
 
-WIDTH = 860
-LEFT, RIGHT = 250, 140
+WIDTH = 880
+LEFT, RIGHT = 270, 140
 BAR, STEP, HEAD, TOP, BOTTOM = 16, 30, 34, 58, 40
 
 #: Between two numbers of the axis.
 _STEPS = tuple(step * 10.0**power for power in range(-1, 9) for step in (1, 2, 5))
 
-_STYLE = (
+STYLE = (
     'text{font-family:system-ui,-apple-system,"Segoe UI",Roboto,"DejaVu Sans",sans-serif;font-size:12px;fill:#0f172a;paint-order:stroke;stroke:#fff;stroke-width:3px}'
     ".t{font-size:15px;font-weight:600}.h{font-size:13px;font-weight:600}.s{font-size:11px;fill:#475569}.e{text-anchor:end}"
     ".m{text-anchor:middle}.x{fill:#b91c1c;font-weight:600}"
@@ -38,9 +38,9 @@ def plot(rows: Sequence[Row]) -> str:
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}"',
         f'  role="img" aria-label="{escape(_summary(shown))}">',
-        f"<style>{_STYLE}</style>",
+        f"<style>{STYLE}</style>",
         f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
-        '<text x="16" y="26" class="t">envparity beside tar, cp and uv: ratio to the contender, shorter is better</text>',
+        '<text x="16" y="26" class="t">envparity beside what people use today: ratio to the contender, shorter is better</text>',
         '<text x="16" y="44" class="s">The black mark is the bound of a bar; the grey line is the contender itself (1.0).</text>',
         *_axis(scale, most, height),
         *_groups(shown, names, scale),
