@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from registration import console
-from registration.parameters import Size, json_option
+from registration.parameters import Duration, Size, json_option
 from registration.progress import progress_bar
 
 if TYPE_CHECKING:
@@ -16,9 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option(
-    "--max-time", type=click.FloatRange(min=0), metavar="SECONDS", help="Begin nothing new after so many seconds."
-)
+@click.option("--max-time", type=Duration(), metavar="DURATION", help="Begin nothing new after that (90s, 10m, 2h).")
 @click.option("--target-size", type=Size(), help="Stop when the store is no larger than this.")
 @json_option
 @click.pass_obj
