@@ -82,7 +82,7 @@ class Recoder:
             fits = base is not None and notes.get(BASE) == base.diff_id
             return blob if fits and (EFFORT in notes or not self._how.rank) else None
         tried = base is None or layer.size < SMALLEST or notes.get(REFUSED) == base.diff_id
-        return blob if tried and int(notes.get(EFFORT, "0")) >= self._how.rank else None
+        return blob if tried and _effort(notes) >= self._how.rank else None
 
     def _delta(self, layer: Layer, base: Layer, raws: _Raws, expected: int) -> Descriptor | None:
         """None when it does not pay: a full blob would have about `expected` bytes."""
@@ -110,6 +110,12 @@ class Recoder:
 
     def _tree(self, layer: Layer) -> Tree:
         return read_tree(self._store, self._blobs, layer.tree, layer.label)
+
+
+def _effort(notes: Mapping[str, str]) -> int:
+    """How hard was tried, by an annotation that may be anybody's."""
+    said = notes.get(EFFORT, "")
+    return int(said) if said.isascii() and said.isdigit() and len(said) < 4 else 0
 
 
 class _Raws:
