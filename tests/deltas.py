@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ from snapshot.codec import note, pack_small
 from snapshot.delta import Planner
 from snapshot.encoding import write_delta
 from snapshot.model import Descriptor
-from snapshot.serialize import canonical, decode_tree, digest_of
+from snapshot.serialize import decode_tree, digest_of
 from snapshot.store import Store
 from snapshot.store.manifest import BASE, CONTENT, DELTA_TYPE, LAYER_TYPE
 from snapshot.store.memory import MemoryBackend
@@ -54,16 +55,16 @@ def as_delta(base, part, blob=None, said=None):
     return replace(part, blob=delta_of(base, part) if blob is None else blob, media_type=DELTA_TYPE, notes=notes)
 
 
-def head(base, size, **changes):
+def head(base, part, changes=()):
     """The first note of a delta blob."""
-    row = {"schema": 1, "base": base.layer.diff_id, "base_size": len(base.tar), "size": size}
-    return note(canonical({**row, **changes}))
+    row = {"schema": 1, "base": base.layer.diff_id, "base_size": len(base.tar), "size": len(part.tar)}
+    return note(json.dumps({**row, **dict(changes)}).encode())
 
 
-def segment(operations, packed=b"", dictionary=(), **changes):
+def segment(operations, frame=b"", dictionary=(), packed=None):
     """A further note, and the frame behind it."""
-    row = {"packed": len(packed), "dictionary": dictionary, "operations": operations}
-    return note(canonical({**row, **changes})) + packed
+    row = {"packed": len(frame) if packed is None else packed, "dictionary": dictionary, "operations": operations}
+    return note(json.dumps(row).encode()) + frame
 
 
 def frame(data):
@@ -80,11 +81,17 @@ class Shelf:
     def whole(self, part):
         self._add(part, layer_blob(part.tar), LAYER_TYPE, {})
 
-    def delta(self, base, part, plan=None):
-        self._add(part, delta_of(base, part, plan), DELTA_TYPE, {BASE: base.layer.diff_id})
+    def delta(self, base, part, plan=None, blob=None):
+        blob = delta_of(base, part, plan) if blob is None else blob
+        self._add(part, blob, DELTA_TYPE, {BASE: base.layer.diff_id})
 
     def read(self, part):
         return b"".join(Tars(Store(self._backend), self.content).chunks(part.layer.diff_id, "any"))
+
+    def verified(self, part):
+        """The tar, compared with its diff_id."""
+        with Tars(Store(self._backend), self.content).file(part.layer.diff_id, "any", part.layer.size) as tar:
+            return bytes(tar.read((0, tar.size)))
 
     def _add(self, part, data, media_type, notes):
         digest, diff_id = digest_of(data), part.layer.diff_id
