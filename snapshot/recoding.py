@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 from snapshot.arrangement import bases_of
 from snapshot.delta import Planner
-from snapshot.encoding import DEPTH, PAYS, SMALLEST, compress, write_delta
+from snapshot.encoding import DEPTH, PAYS, SMALLEST, compress, stage, write_delta
 from snapshot.model import Descriptor
 from snapshot.store.manifest import BASE, CONTENT, DELTA_TYPE, EFFORT, LAYER_TYPE, REFUSED
-from snapshot.tars import Tars, blob_of
+from snapshot.tars import Tar, Tars, blob_of
 from snapshot.trees import read_tree
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from snapshot.codec import Effort
     from snapshot.model import Digest, Layer, Tree
     from snapshot.store.store import Batch, Store
-    from snapshot.tars import Tar
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +50,9 @@ class Recoder:
         self._batch = batch
         self._how = how
         self._heavy = heavy
-        directory = os.fspath(store.cache)
-        os.makedirs(directory, exist_ok=True)
-        self._tars = Tars(store, blobs, directory)
+        self._directory = os.fspath(store.cache)
+        os.makedirs(self._directory, exist_ok=True)
+        self._tars = Tars(store, blobs, self._directory)
 
     def group(
         self, group: Group, whole: Collection[Digest], advance: Callable[[int], None]
@@ -87,11 +86,11 @@ class Recoder:
     def _delta(self, layer: Layer, base: Layer, raws: _Raws, expected: int) -> Descriptor | None:
         """None when it does not pay: a full blob would have about `expected` bytes."""
         plan = Planner(base.diff_id, self._tree(base)).plan(self._tree(layer))
-        blob = self._batch.blob()
-        written = write_delta(plan, raws.get(layer), raws.get(base), blob, self._heavy, self._how.effort)
-        if written > PAYS * expected:
-            return None
-        return Descriptor(DELTA_TYPE, *blob.close(), self._notes(layer) | {BASE: base.diff_id})
+        with Tar(self._directory) as made:
+            written = write_delta(plan, raws.get(layer), raws.get(base), made, self._heavy, self._how.effort)
+            if written > PAYS * expected:
+                return None
+            return Descriptor(DELTA_TYPE, *stage(made, self._batch), self._notes(layer) | {BASE: base.diff_id})
 
     def _full(self, layer: Layer, base: Layer | None, raws: _Raws) -> Descriptor:
         """A new full blob, or the one that is there when that is no larger."""
@@ -99,11 +98,11 @@ class Recoder:
         old = self._blobs[layer.diff_id]
         if not self._how.rank and old.media_type == LAYER_TYPE:
             return replace(old, annotations={**old.annotations, **notes})
-        blob = self._batch.blob()
-        written = self._heavy.submit(compress, raws.get(layer), blob, self._how.level).result()
-        if old.media_type == LAYER_TYPE and old.size <= written:
-            return replace(old, annotations={**old.annotations, **notes})
-        return Descriptor(LAYER_TYPE, *blob.close(), notes)
+        with Tar(self._directory) as made:
+            written = self._heavy.submit(compress, raws.get(layer), made, self._how.level).result()
+            if old.media_type == LAYER_TYPE and old.size <= written:
+                return replace(old, annotations={**old.annotations, **notes})
+            return Descriptor(LAYER_TYPE, *stage(made, self._batch), notes)
 
     def _notes(self, layer: Layer) -> dict[str, str]:
         return {CONTENT: layer.diff_id, EFFORT: str(self._how.rank)}

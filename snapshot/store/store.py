@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from snapshot.errors import SnapshotError, summarise
 from snapshot.model import Descriptor, Digest
 from snapshot.serialize import FormatError, decode_snapshot
-from snapshot.store.backend import StoreError
+from snapshot.store.backend import MissingBlobError, StoreError
 from snapshot.store.contents import contents
 from snapshot.store.directory import DirectoryBackend
 from snapshot.store.manifest import (
@@ -129,14 +129,24 @@ class Store:
 
     def manifest(self, reference: Reference | str) -> Manifest:
         found = self.resolve(reference) if isinstance(reference, str) else reference
+        try:
+            data = read_blob(self.backend, found.manifest)
+        except MissingBlobError:
+            found = self._rewritten(found)
+            data = read_blob(self.backend, found.manifest)
         what = f"manifest {found.manifest.digest}"
-        manifest = decode_manifest(read_blob(self.backend, found.manifest), what)
+        manifest = decode_manifest(data, what)
         if manifest.config.digest != found.snapshot:
             raise FormatError(
                 f"{what}: its config is {manifest.config.digest}, but the index of {self} says that {found.label} is "
                 f"{found.snapshot}; remove that reference and capture again"
             )
         return manifest
+
+    def _rewritten(self, reference: Reference) -> Reference:
+        """The same snapshot under the manifest that it has by now (`Batch.rewrite`); as it was when that is the same."""
+        same = [each for each in self.references() if each.snapshot == reference.snapshot]
+        return _newest(same) if same else reference
 
     def snapshot(self, reference: Reference | str) -> Snapshot:
         config = self.manifest(reference).config
@@ -287,8 +297,9 @@ class Batch:
                 backend.replace_index(changed.encode())
         return Published(reference, added)
 
-    def rewrite(self, manifests: Mapping[Digest, Manifest]) -> None:
-        """Let other manifests stand for the same snapshots, durably, and delete what only the old ones needed.
+    def rewrite(self, manifests: Mapping[Digest, Manifest]) -> int:
+        """Let other manifests stand for the same snapshots, durably, and delete what only the old ones needed. Returns how many
+        were replaced.
 
         `manifests` has the new ones (their `size` does not count) by the digest of the old; one that is not in the index any more is
         left out. Their blobs are staged in this batch, or in the store already.
@@ -303,7 +314,7 @@ class Batch:
             there = {row.descriptor.digest: row.descriptor for row in index.rows if row.descriptor}
             current = {old: new for old, new in replaced.items() if old in there}
             if not current:
-                return  # somebody else was faster; what is staged goes
+                return 0  # somebody else was faster; what is staged goes
             before = {
                 blob.digest
                 for old in current
@@ -316,8 +327,13 @@ class Batch:
             backend.replace_index(changed.encode())
             staged = {blob.digest for new in manifests.values() for blob in new.content.values()}
             gone = before | staged | set(current) | {each.digest for each in replaced.values()}
-            for digest in gone - reachable(backend, changed):
+            try:
+                gone -= reachable(backend, changed)
+            except StoreError:
+                return len(current)  # what others need cannot be told: nothing is deleted, and `collect` says why
+            for digest in gone:
                 backend.delete(digest)
+        return len(current)
 
     def _require(self, blobs: tuple[Descriptor, ...]) -> None:
         backend = self._store.backend
