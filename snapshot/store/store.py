@@ -341,7 +341,7 @@ class Batch:
         if vanished:
             raise BlobsVanishedError(
                 f"{len(vanished)} blobs have gone from {backend} since the capture began ({summarise(vanished)}): "
-                "a collection ran meanwhile; nothing was published; capture again"
+                "a collection or optimize ran meanwhile; nothing was published; capture again"
             )
         for blob in blobs:
             found = backend.size(blob.digest)
