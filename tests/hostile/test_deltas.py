@@ -9,7 +9,7 @@ import tracemalloc
 import pytest
 import zstandard
 
-from snapshot import SnapshotError, delta
+from snapshot import SnapshotError, delta, verify
 from snapshot.codec import note
 from snapshot.model import Kind
 from snapshot.tars import DEEPEST
@@ -45,6 +45,15 @@ def test_the_counterpart(ground, base, part):
 def test_a_base_that_no_manifest_has(ground, base, part):
     ground.publish(as_delta(base, part))
     ground.refuses(rf"{base.layer.diff_id}|layer part 1\.0")
+
+
+def test_a_base_that_only_another_manifest_has(ground, base, part):
+    """It can be restored for as long as the other snapshot is there: that is no sound snapshot."""
+    ground.publish(as_delta(base, part))
+    ground.publish(base, name="y")
+    ground.restore()
+    (problem,) = verify("x", ground.store).problems
+    assert problem.detail.startswith(f"the manifest has no blob for layer {base.layer.diff_id}")
 
 
 def test_a_base_that_is_gone(ground, base, part):
