@@ -37,6 +37,9 @@ if TYPE_CHECKING:
     from snapshot.store.backend import StagedBlob
     from snapshot.store.store import Batch, Store
 
+#: How often a capture begins: `optimize` may publish several times while it runs.
+_ATTEMPTS = 5
+
 
 @dataclass(frozen=True, slots=True)
 class Captured:
@@ -84,14 +87,14 @@ def capture(
     begin = time.perf_counter()
     if name is not None:
         check_name(name)  # now, and not when everything is packed
-    for attempt in (1, 2):
+    for attempt in range(1, _ATTEMPTS + 1):
         try:
             done = _capture(
                 prefix, store, python, name, size_limit, budget, exclude, interpreter, bytecode, deltas, progress
             )
         except BlobsVanishedError:
-            # A collection took a blob that this capture counted on: now it is known to be missing.
-            if attempt == 2:
+            # A collection took a blob that this capture counted on, or `optimize` put another in its place: now that is known.
+            if attempt == _ATTEMPTS:
                 raise
         else:
             break

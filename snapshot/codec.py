@@ -28,8 +28,8 @@ CHUNK = 1 << 20
 #: 16 MiB: the files of a distribution resemble each other over longer distances than level 3 looks back.
 _WINDOW_LOG = 24
 
-#: A note takes less compressed, in bytes.
-LARGEST_NOTE = 1 << 25
+#: A note takes less, in bytes: read as JSON it needs twenty times as much memory.
+LARGEST_NOTE = 1 << 23
 
 #: A window beyond this is refused: what a decoder must hold in memory, in bytes.
 MAX_WINDOW = 1 << 27
@@ -161,7 +161,7 @@ def read_note(source: Source, what: str) -> bytes:
     magic, size = struct.unpack("<II", read_exactly(source, 8, what))
     if magic != _SKIPPABLE or size > LARGEST_NOTE:
         raise DamagedLayerError(f"{what}: it is not made as a delta is; delete that blob and capture again")
-    return unpack_small(read_exactly(source, size, what), what, limit=1 << 26)
+    return unpack_small(read_exactly(source, size, what), what, limit=LARGEST_NOTE)
 
 
 def read_exactly(source: Source, size: int, what: str) -> bytes:

@@ -30,6 +30,9 @@ DICTIONARY = 40 << 20
 #: What a reader accepts, so that others may choose larger ones.
 LARGEST = 64 << 20
 
+#: Most operations of a segment, and most parts of its dictionary: the note that has them is read as a whole.
+MOST = 100_000
+
 #: How many files of the base with a similar name one new file is compared with.
 _SIMILAR = 4
 
@@ -172,7 +175,7 @@ def _cut(steps: Iterable[_Piece]) -> Iterator[list[_Piece]]:
     pieces: list[_Piece] = []
     room = SEGMENT
     for step in steps:
-        if step.offset is None and step.length > room and room < SEGMENT:
+        if len(pieces) == MOST or (step.offset is None and step.length > room and room < SEGMENT):
             yield pieces
             pieces, room = [], SEGMENT
         rest = step
@@ -205,7 +208,7 @@ class _Dictionaries:
         """Ranges of the base's tar, in order; none when nothing is new."""
         if not any(piece.offset is None for piece in pieces):
             return ()
-        if self._total <= DICTIONARY:
+        if self._total <= DICTIONARY and len(self._gone) <= MOST:
             return _joined(Range(placed.data, placed.entry.size) for placed in self._gone)
         chosen: dict[int, Range] = {}
         room = DICTIONARY
@@ -213,13 +216,13 @@ class _Dictionaries:
         for piece, partner in partners:
             found = _opposite(piece, partner, room)
             known = chosen.get(partner.data)
-            if found.length and (known is None or known.length < found.length):
+            if len(chosen) < MOST and found.length and (known is None or known.length < found.length):
                 room -= found.length - (known.length if known else 0)
                 chosen[partner.data] = found
         new = sum(piece.length for piece in pieces if piece.offset is None)
         room = min(room, new - sum(each.length for each in chosen.values()))
         for placed in self._nearest(pieces):
-            if placed.data not in chosen and placed.entry.size <= room:
+            if len(chosen) < MOST and placed.data not in chosen and placed.entry.size <= room:
                 chosen[placed.data] = Range(placed.data, placed.entry.size)
                 room -= placed.entry.size
         return _joined(sorted(chosen.values()))

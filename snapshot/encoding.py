@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from snapshot.delta import Delta, Segment
     from snapshot.lineage import Lineage
     from snapshot.model import Digest, Layer, Tree
-    from snapshot.store.backend import StagedBlob
     from snapshot.store.store import Batch, Store
 
 #: A layer smaller than this (bytes) is stored whole: what a delta saves is less than what it takes to note it.
@@ -56,21 +56,29 @@ class Base:
     full: int
 
 
-def write_delta(plan: Delta, raw: Tar, base: Tar, blob: StagedBlob, pool: Executor, effort: Effort = QUICK) -> int:
+def write_delta(plan: Delta, raw: Tar, base: Tar, sink: Sink, pool: Executor, effort: Effort = QUICK) -> int:
     """Write the delta that makes `raw` out of `base`; return how many bytes it has. Segments are compressed by `pool`."""
-    written = blob.write(note(encode_head(plan)))
+    written = sink.write(note(encode_head(plan)))
     starts, at = [], 0
     for segment in plan.segments:
         starts.append(at)
         at += segment.length
-    jobs = [
+    jobs = deque(
         pool.submit(_pack, segment, at, raw, base, effort) for segment, at in zip(plan.segments, starts, strict=True)
-    ]
-    for segment, job in zip(plan.segments, jobs, strict=True):
-        packed = job.result()
-        written += blob.write(note(encode_segment(segment, len(packed))))
-        written += blob.write(packed)
+    )
+    for segment in plan.segments:
+        packed = jobs.popleft().result()  # nothing holds what was written
+        written += sink.write(note(encode_segment(segment, len(packed))))
+        written += sink.write(packed)
     return written
+
+
+def stage(made: Tar, batch: Batch) -> tuple[Digest, int]:
+    """Make a blob of what was written to `made`. Only what is used becomes one: a staged blob stays open as long as its batch."""
+    blob = batch.blob()
+    for offset in range(0, made.size, CHUNK):
+        blob.write(made.read((offset, min(CHUNK, made.size - offset))))
+    return blob.close()
 
 
 def _pack(segment: Segment, at: int, raw: Tar, base: Tar, effort: Effort) -> bytes:
@@ -98,18 +106,15 @@ class Encoder:
         """The new blob of a layer whose tar is `raw`, staged in `batch`."""
         whole = compressed(raw) if raw.size <= _TRY_BOTH else None
         base = self._base(layer, tree)
-        if base is not None:
+        other = self._read(base) if base is not None else None
+        if base is not None and other is not None:
             expected = len(whole) if whole is not None else base.full * raw.size // max(base.layer.size, 1)
-            blob = batch.blob()
-            # By the pool, like all that takes memory: its threads bound how much is taken at once.
-            reading = self._pool.submit(self._tars.file, base.layer.diff_id, base.layer.label, base.layer.size)
-            with reading.result() as other:
+            with other, Tar(self.directory) as made:
                 plan = Planner(base.layer.diff_id, base.tree).plan(tree)
-                written = write_delta(plan, raw, other, blob, self._pool)
-            if written <= PAYS * expected and base.row + written <= _ROW * base.full:
-                notes: dict[str, str] = {CONTENT: layer.diff_id, BASE: base.layer.diff_id}
-                return Descriptor(DELTA_TYPE, *blob.close(), notes)
-            # It is never closed, so it goes with what else was staged and not published.
+                written = write_delta(plan, raw, other, made, self._pool)
+                if written <= PAYS * expected and base.row + written <= _ROW * base.full:
+                    notes: dict[str, str] = {CONTENT: layer.diff_id, BASE: base.layer.diff_id}
+                    return Descriptor(DELTA_TYPE, *stage(made, batch), notes)
         blob = batch.blob()
         if whole is not None:
             blob.write(whole)
@@ -130,6 +135,15 @@ class Encoder:
 
         # Of equals the first, which is the newest.
         return max(found[:_CANDIDATES], key=shared, default=None)
+
+    def _read(self, base: Base) -> Tar | None:
+        """The base's tar; None when it is damaged or gone: the new layer does without."""
+        # By the pool, like all that takes memory: its threads bound how much is taken at once.
+        reading = self._pool.submit(self._tars.file, base.layer.diff_id, base.layer.label, base.layer.size)
+        try:
+            return reading.result()
+        except SnapshotError:
+            return None  # `check` says what is wrong with it
 
     def _usable(self, layer: Layer) -> Base | None:
         """The layer as a base, unless there are too many deltas in a row already, or something of it is missing."""

@@ -42,8 +42,8 @@ _ROUND = 1 << 30
 @dataclass(frozen=True, slots=True)
 class Optimized:
     """What `optimize` did. `before` and `after` are the bytes of all blobs that snapshots need; `layers` were encoded anew;
-    `complete` is false when the time was over before everything was looked at. `problems` says what could not be read and was
-    left as it was.
+    `complete` is false when the time was over, or another process changed the store, before everything was done. `problems` says
+    what could not be read and was left as it was.
     """
 
     before: int
@@ -173,8 +173,7 @@ class _Work:
         try:
             found = recoder.group(group, whole, advance)
         except (MissingBlobError, DamagedBlobError, DamagedLayerError, FormatError) as error:
-            if str(error) not in self.problems:
-                self.problems.append(str(error))
+            self._problem(error)
             return {}
         return {diff_id: blob for diff_id, blob in found.items() if blob != self._blobs[diff_id]}
 
@@ -188,20 +187,39 @@ class _Work:
         """Write the manifests that `changed` makes different, and look at what the store then has."""
         blobs = {**self._blobs, **changed}
         manifests: dict[Digest, Manifest] = {}
+        sound = {blob.digest for blob in changed.values()}
         for reference, manifest, snapshot in self._snapshots:
-            content = _content(manifest, snapshot, blobs)
-            if content != manifest.content:
-                manifests[reference.manifest.digest] = replace(manifest, content=content)
-        if manifests:
             try:
-                batch.rewrite(manifests)
-            except BlobsVanishedError:
-                # A collection has removed a snapshot meanwhile: what was planned with it is for the next run.
-                self.complete = False
-                self._load()
-                return
-            self.layers += sum(blob.digest != self._blobs[diff_id].digest for diff_id, blob in changed.items())
-            self._load()
+                content = _content(manifest, snapshot, blobs)
+                if content != manifest.content:
+                    self._check(content, sound)
+                    manifests[reference.manifest.digest] = replace(manifest, content=content)
+            except (MissingBlobError, DamagedBlobError, DamagedLayerError) as error:
+                self._problem(error)  # it keeps what it has
+        if not manifests:
+            return
+        try:
+            if batch.rewrite(manifests):
+                self.layers += sum(blob.digest != self._blobs[diff_id].digest for diff_id, blob in changed.items())
+        except BlobsVanishedError:
+            self.complete = False  # another process has encoded or collected what this one built upon
+        self._load()
+
+    def _check(self, content: Mapping[Digest, Descriptor], sound: set[Digest]) -> None:
+        """See that all of a manifest is there: it is not written anew otherwise. `sound` are blobs of which that is known."""
+        for blob in content.values():
+            if blob.digest not in sound:
+                found = self._store.backend.size(blob.digest)
+                if found != blob.size:
+                    raise DamagedBlobError(
+                        f"blob {blob.digest} in {self._store} is damaged: it has {found} bytes and not {blob.size}; "
+                        "put a good copy in its place, or delete it and capture again"
+                    )
+                sound.add(blob.digest)
+
+    def _problem(self, error: SnapshotError) -> None:
+        if str(error) not in self.problems:
+            self.problems.append(str(error))
 
     def _reached(self) -> bool:
         return self._target is not None and self.size <= self._target

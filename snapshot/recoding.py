@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from snapshot.arrangement import bases_of
 from snapshot.delta import Planner
-from snapshot.encoding import DEPTH, PAYS, SMALLEST, compress, write_delta
+from snapshot.encoding import DEPTH, PAYS, SMALLEST, compress, stage, write_delta
 from snapshot.model import Descriptor
 from snapshot.store.manifest import BASE, CONTENT, DELTA_TYPE, EFFORT, LAYER_TYPE, REFUSED
-from snapshot.tars import Tars, blob_of
+from snapshot.tars import Tar, Tars, blob_of
 from snapshot.trees import read_tree
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from snapshot.codec import Effort
     from snapshot.model import Digest, Layer, Tree
     from snapshot.store.store import Batch, Store
-    from snapshot.tars import Tar
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,16 +78,16 @@ class Recoder:
             fits = base is not None and notes.get(BASE) == base.diff_id
             return blob if fits and (EFFORT in notes or not self._how.rank) else None
         tried = base is None or layer.size < SMALLEST or notes.get(REFUSED) == base.diff_id
-        return blob if tried and int(notes.get(EFFORT, "0")) >= self._how.rank else None
+        return blob if tried and _effort(notes) >= self._how.rank else None
 
     def _delta(self, layer: Layer, base: Layer, raws: _Raws, expected: int) -> Descriptor | None:
         """None when it does not pay: a full blob would have about `expected` bytes."""
         plan = Planner(base.diff_id, self._tree(base)).plan(self._tree(layer))
-        blob = self._batch.blob()
-        written = write_delta(plan, raws.get(layer), raws.get(base), blob, self._heavy, self._how.effort)
-        if written > PAYS * expected:
-            return None
-        return Descriptor(DELTA_TYPE, *blob.close(), self._notes(layer) | {BASE: base.diff_id})
+        with Tar(self._tars.directory) as made:
+            written = write_delta(plan, raws.get(layer), raws.get(base), made, self._heavy, self._how.effort)
+            if written > PAYS * expected:
+                return None
+            return Descriptor(DELTA_TYPE, *stage(made, self._batch), self._notes(layer) | {BASE: base.diff_id})
 
     def _full(self, layer: Layer, base: Layer | None, raws: _Raws) -> Descriptor:
         """A new full blob, or the one that is there when that is no larger."""
@@ -96,17 +95,23 @@ class Recoder:
         old = self._blobs[layer.diff_id]
         if not self._how.rank and old.media_type == LAYER_TYPE:
             return replace(old, annotations={**old.annotations, **notes})
-        blob = self._batch.blob()
-        written = self._heavy.submit(compress, raws.get(layer), blob, self._how.level).result()
-        if old.media_type == LAYER_TYPE and old.size <= written:
-            return replace(old, annotations={**old.annotations, **notes})
-        return Descriptor(LAYER_TYPE, *blob.close(), notes)
+        with Tar(self._tars.directory) as made:
+            written = self._heavy.submit(compress, raws.get(layer), made, self._how.level).result()
+            if old.media_type == LAYER_TYPE and old.size <= written:
+                return replace(old, annotations={**old.annotations, **notes})
+            return Descriptor(LAYER_TYPE, *stage(made, self._batch), notes)
 
     def _notes(self, layer: Layer) -> dict[str, str]:
         return {CONTENT: layer.diff_id, EFFORT: str(self._how.rank)}
 
     def _tree(self, layer: Layer) -> Tree:
         return read_tree(self._store, self._blobs, layer.tree, layer.label)
+
+
+def _effort(notes: Mapping[str, str]) -> int:
+    """How hard was tried, by an annotation that may be anybody's."""
+    said = notes.get(EFFORT, "")
+    return int(said) if said.isascii() and said.isdigit() and len(said) < 4 else 0
 
 
 class _Raws:

@@ -10,11 +10,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from snapshot.blueprint import blueprint_of
-from snapshot.errors import SnapshotError
 from snapshot.forked import balanced, run_all, shares
 from snapshot.model import Digest
 from snapshot.progress import counter
-from snapshot.tars import Tars, blob_of
+from snapshot.tars import NoSpaceError, Tars, blob_of
 from snapshot.trees import StoredTrees, read_record
 from snapshot.unpack import Unpacker, read_layer
 
@@ -31,10 +30,6 @@ if TYPE_CHECKING:
 
 #: Bytes from which a child process is worth its start.
 _WORTH_A_FORK = 4 << 20
-
-
-class NoSpaceError(SnapshotError, OSError):
-    """What is to be unpacked does not fit."""
 
 
 class Supply:

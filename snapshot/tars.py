@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import tempfile
 from contextlib import ExitStack, suppress
+from hashlib import sha256
 from typing import TYPE_CHECKING, BinaryIO
 
 from snapshot.codec import CHUNK, DamagedLayerError, decompress, dictionary_of, read_exactly, read_note, unpack_against
 from snapshot.delta import decode_head, decode_segment
 from snapshot.errors import SnapshotError
-from snapshot.model import Digest
+from snapshot.model import Digest, InvalidDigestError
 from snapshot.store.backend import MissingBlobError
 from snapshot.store.manifest import BASE, DELTA_TYPE, LAYER_TYPE
 from snapshot.store.store import NoCacheError
@@ -33,6 +34,10 @@ DEEPEST = 32
 
 class EncodingError(SnapshotError, ValueError):
     """A layer in an encoding that this version cannot read."""
+
+
+class NoSpaceError(SnapshotError, OSError):
+    """What is to be unpacked does not fit."""
 
 
 class Tar:
@@ -61,6 +66,17 @@ class Tar:
                     raise DamagedLayerError(f"a tar of {self.size} bytes has no {length} at {offset}")
                 at += got
         return data
+
+    def digest(self) -> Digest:
+        hashed = sha256()
+        for offset in range(0, self.size, CHUNK):
+            hashed.update(self.read((offset, min(CHUNK, self.size - offset))))
+        return Digest.of_hex(hashed.hexdigest())
+
+    def free(self) -> int:
+        """Bytes that there is room for."""
+        status = os.fstatvfs(self._file.fileno())
+        return status.f_bavail * status.f_frsize
 
     def close(self) -> None:
         self._file.close()
@@ -91,6 +107,8 @@ class Tars:
     def __init__(self, store: Store, content: Mapping[Digest, Descriptor]) -> None:
         self._store = store
         self._content = content
+        # Asked first, when something of `content` has turned out to be gone.
+        self._now: Mapping[Digest, Descriptor] = {}
         self.directory = _room(store)
 
     def chunks(self, diff_id: Digest, label: str) -> Iterator[Piece]:
@@ -100,12 +118,25 @@ class Tars:
         return self._chunks(diff_id, label, ())
 
     def file(self, diff_id: Digest, label: str, size: int) -> Tar:
-        """The tar as a file. More than `size` bytes are refused."""
-        return self._file(diff_id, label, size, ())
+        """The tar as a file, to encode it or something against it: so it is compared with its `diff_id`, and with its `size`
+        in bytes. Raises what `chunks` does.
+        """
+        with ExitStack() as undo:
+            tar = undo.enter_context(self._file(diff_id, label, size, ()))
+            if tar.digest() != diff_id:
+                raise DamagedLayerError(f"layer {label}: its tar is not {diff_id}; capture it again")
+            undo.pop_all()
+        return tar
 
     def _file(self, diff_id: Digest, label: str, size: int, above: tuple[Digest, ...]) -> Tar:
         with ExitStack() as undo:
             tar = undo.enter_context(Tar(self.directory))
+            if size > tar.free():
+                place = self.directory or tempfile.gettempdir()
+                raise NoSpaceError(
+                    f"layer {label}: the tar of {diff_id} takes {size / 1e6:,.0f} MB, and {place} "
+                    f"has {tar.free() / 1e6:,.0f} MB free; make room"
+                )
             for chunk in self._chunks(diff_id, label, above):
                 if tar.size + len(chunk) > size:
                     raise DamagedLayerError(f"layer {label}: it is larger than {size} bytes; nothing of it is used")
@@ -117,12 +148,13 @@ class Tars:
         blob, opened = self._open(diff_id, label)
         what = f"layer {label} (blob {blob.digest})"
         with opened as source:
-            if diff_id in above or len(above) > DEEPEST:
+            # By blob: a layer that was encoded anew while it was read may come again, as another blob.
+            if blob.digest in above or len(above) > DEEPEST:
                 raise DamagedLayerError(f"{what}: its deltas lead in a circle, or are over {DEEPEST}; capture it again")
             if blob.media_type == LAYER_TYPE:
                 yield from decompress(source, what)
             elif blob.media_type == DELTA_TYPE:
-                yield from self._delta(source, blob, what, label, (*above, diff_id))
+                yield from self._delta(source, blob, what, label, (*above, blob.digest))
             else:
                 raise EncodingError(f"{what}: {blob.media_type} is unknown to this envparity; install a newer one")
             source.finish()
@@ -131,12 +163,15 @@ class Tars:
         """The layer's blob. One that is gone may have been encoded anew meanwhile: then the store knows where."""
         for _ in range(_ATTEMPTS):
             try:
-                blob = blob_of(self._content, diff_id, label)
+                blob = self._blob(diff_id, label)
                 return blob, self._store.open(blob)
             except MissingBlobError:
-                self._content = {**self._content, **self._store.contents()}
-        blob = blob_of(self._content, diff_id, label)
+                self._now = self._store.contents()
+        blob = self._blob(diff_id, label)
         return blob, self._store.open(blob)
+
+    def _blob(self, diff_id: Digest, label: str) -> Descriptor:
+        return self._now.get(diff_id) or blob_of(self._content, diff_id, label)
 
     def _delta(
         self, source: VerifyingReader, blob: Descriptor, what: str, label: str, above: tuple[Digest, ...]
@@ -158,6 +193,8 @@ class Tars:
                 yield from _segment(segment, read_exactly(source, packed, what), base, what)
         if made != head.size:
             raise DamagedLayerError(f"{what}: it makes more than the {head.size} bytes that it declares")
+        if source.read(1):
+            raise DamagedLayerError(f"{what}: it goes on after the {head.size} bytes that it declares")
 
 
 def _segment(segment: Segment, packed: bytes, base: Tar, what: str) -> Iterator[Piece]:
@@ -186,9 +223,16 @@ def bases(content: Mapping[Digest, Descriptor], diff_id: Digest) -> list[Digest]
     found: list[Digest] = []
     blob = blob_of(content, diff_id, diff_id)
     while blob.media_type == DELTA_TYPE:
-        base = Digest(blob.annotations[BASE])
+        base = _base_of(blob, diff_id)
         if base in found or base == diff_id:
             raise DamagedLayerError(f"the deltas of {diff_id} lead in a circle; capture it again")
         found.append(base)
         blob = blob_of(content, base, base)
     return found
+
+
+def _base_of(blob: Descriptor, diff_id: Digest) -> Digest:
+    try:
+        return Digest(blob.annotations.get(BASE, ""))
+    except InvalidDigestError as error:
+        raise DamagedLayerError(f"the manifest does not say what {diff_id} is a delta against: {error}") from error

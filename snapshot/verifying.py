@@ -23,7 +23,7 @@ from snapshot.scan import decode, encode, walk
 from snapshot.serialize import Reader, parse
 from snapshot.store.reading import DamagedBlobError
 from snapshot.store.store import Problem, Store, UnknownSnapshotError
-from snapshot.tars import Tars, blob_of
+from snapshot.tars import Tars, bases, blob_of
 from snapshot.trees import StoredTrees, read_record
 from snapshot.unpack import read_layer
 
@@ -117,6 +117,7 @@ class _Stored:
 
     def _layer(self, layer: Layer, manifest: Manifest, tree: tuple[Entry, ...], advance: Callable[[int], None]) -> None:
         blob = blob_of(manifest.content, layer.diff_id, layer.label)
+        bases(manifest.content, layer.diff_id)  # all of them are there: what no manifest lists, a collection takes
         whole = _Hashing()
 
         def take(entry: Entry, pieces: Iterator[memoryview]) -> None:

@@ -67,6 +67,8 @@ class Built:
     tar: bytes
     blob: bytes | None = None
     stored_tree: bytes | None = None
+    media_type: str = LAYER_TYPE
+    notes: dict[str, str] = field(default_factory=dict)
 
 
 def built(*rows, kind=Kind.UNOWNED, name=None, version=None, mount=""):
@@ -107,16 +109,20 @@ class Stored:
     content: dict[Digest, Descriptor] = field(default_factory=dict)
 
 
-def publish(store, *parts, interpreter=INTERPRETER, environment=ENVIRONMENT, config=None, name="x", without=()):
-    """Publish the layers in `parts`. `config`: bytes to have in place of the config. `without`: content that is left out."""
+def publish(
+    store, *parts, interpreter=INTERPRETER, environment=ENVIRONMENT, config=None, name="x", without=(), beside=()
+):
+    """Publish the layers in `parts`. `config`: bytes to have in place of the config. `without`: content that is left out.
+    `beside`: layers that only the manifest has.
+    """
     snapshot = snapshot_of([part.layer for part in parts], interpreter, environment)
     with store.begin() as batch:
         record = encode_record(Record((), "/captured/env", "/captured/base", "a test"))
         content = {digest_of(record): Descriptor(RECORD_TYPE, *batch.put(pack_small(record)))}
-        for part in parts:
+        for part in (*parts, *beside):
             blob = layer_blob(part.tar) if part.blob is None else part.blob
             tree = pack_small(part.tree) if part.stored_tree is None else part.stored_tree
-            content[part.layer.diff_id] = Descriptor(LAYER_TYPE, *batch.put(blob))
+            content[part.layer.diff_id] = Descriptor(part.media_type, *batch.put(blob), part.notes)
             content[part.layer.tree] = Descriptor(TREE_TYPE, *batch.put(tree))
         content = {digest: blob for digest, blob in content.items() if digest not in without}
         data = encode_snapshot(snapshot) if config is None else config

@@ -5,19 +5,23 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import struct
 from dataclasses import replace
 from hashlib import sha256
 from pathlib import Path
 
 import pytest
+import zstandard
 
 from snapshot import load, restore, verify
 from snapshot.blueprint import blueprint_of
-from snapshot.model import PYTHON_MOUNT, Environment, Finding, Kind, Record
+from snapshot.delta import Delta, Operation, Range, Segment, encode_head, encode_segment
+from snapshot.model import PYTHON_MOUNT, Digest, Environment, Finding, Kind, Record
 from snapshot.parity import console_script, rule_for_path
 from snapshot.rendering import Rendering
 from snapshot.serialize import (
     UnsupportedSchemaError,
+    canonical,
     decode_record,
     decode_snapshot,
     decode_tree,
@@ -27,6 +31,7 @@ from snapshot.serialize import (
 )
 from snapshot.store import Store
 from tests.building import INTERPRETER, built, directory, file, link, snapshot_of, tar_of
+from tests.deltas import Shelf
 
 GOLDEN = Path(__file__).parent / "golden"
 SITE = "lib/python3.11/site-packages"
@@ -293,3 +298,81 @@ def test_the_documents_say_the_same_as_the_code(digests):
     }
     assert digest(root) == digests["parity_root"] == config["parity_root"]
     assert digest(config) == digests["snapshot"]
+
+
+def delta_pair():
+    """Two versions of a layer: one file edited, one renamed, one new, one removed, one as it was."""
+    before = bytes(range(256)) * 12
+    base = [
+        file("a/edited.so", before),
+        file("a/name-1.0.txt", b"a text that stays\n" * 40),
+        file("a/gone.py", b"gone = True\n"),
+        file("a/kept.py", b"kept = True\n"),
+        link("a/link", "kept.py"),
+    ]
+    part = [
+        file("a/edited.so", before[:700] + b"an edit" + before[700:]),
+        file("a/name-1.1.txt", b"a text that stays\n" * 40),
+        file("a/new.py", b"new = True\n"),
+        file("a/kept.py", b"kept = True\n"),
+        link("a/link", "kept.py"),
+    ]
+    return tuple(built(*rows, kind=Kind.DISTRIBUTION, name="a", version="1.0") for rows in (base, part))
+
+
+def notes_and_frames(blob):
+    """A delta blob taken apart as docs/format.md has it, by nothing but struct, json and zstandard."""
+    found, at = [], 0
+    while at < len(blob):
+        magic, size = struct.unpack_from("<II", blob, at)
+        assert magic == 0x184D2A5E
+        row = json.loads(zstandard.ZstdDecompressor().decompress(blob[at + 8 : at + 8 + size]))
+        at += 8 + size
+        frame = blob[at : at + row.get("packed", 0)]
+        at += len(frame)
+        found.append((row, frame))
+    return found
+
+
+def test_a_delta_that_was_written_once_is_read():
+    base, part = delta_pair()
+    shelf = Shelf()
+    shelf.whole(base)
+    shelf.delta(base, part, blob=(GOLDEN / "delta" / "blob").read_bytes())
+    assert shelf.verified(part) == part.tar
+
+
+def test_the_container_of_a_delta():
+    """The notes are fixed to the byte. Which parts a writer chooses may change, and what zstd makes of them."""
+    pinned = json.loads((GOLDEN / "delta" / "notes.json").read_bytes())
+    (head, nothing), *segments = notes_and_frames((GOLDEN / "delta" / "blob").read_bytes())
+    assert [head, *({**row, "packed": None} for row, _ in segments)] == pinned
+    assert nothing == b""
+    what = Delta(Digest(head["base"]), head["base_size"], head["size"], ())
+    assert json.loads(encode_head(what)) == head
+    for row, frame in segments:
+        assert row["packed"] == len(frame)
+        steps = tuple(Operation(length, *(offset or [None])) for length, *offset in row["operations"])
+        segment = Segment(tuple(Range(*each) for each in row["dictionary"]), steps)
+        assert json.loads(encode_segment(segment, len(frame))) == row
+        assert encode_segment(segment, len(frame)) == canonical(row)
+
+
+def test_a_delta_by_the_documents_alone():
+    """What the notes say, done by slices of the base's tar."""
+    base, part = delta_pair()
+    tar = b""
+    (head, _), *segments = notes_and_frames((GOLDEN / "delta" / "blob").read_bytes())
+    assert (head["base"], head["base_size"], head["size"]) == (base.layer.diff_id, len(base.tar), len(part.tar))
+    for row, frame in segments:
+        dictionary = b"".join(base.tar[offset : offset + length] for offset, length in row["dictionary"])
+        known = zstandard.ZstdCompressionDict(dictionary, dict_type=zstandard.DICT_TYPE_RAWCONTENT)
+        new = zstandard.ZstdDecompressor(dict_data=known).decompress(frame)
+        for length, *offset in row["operations"]:
+            if offset:
+                tar += base.tar[offset[0] : offset[0] + length]
+            else:
+                tar += new[:length]
+                new = new[length:]
+        assert new == b""
+    assert tar == part.tar

@@ -41,7 +41,7 @@ def optimize(invocation: Invocation, max_time: float | None, target_size: int | 
     for problem in done.problems:
         click.echo(f"left as it was: {console.printable(problem)}")
     if not done.complete:
-        click.echo("the time was over before all was done; run it again to go on")
+        click.echo("not all is done yet; run it again to go on")
     if not reached:
         click.echo(f"{console.size(target_size or 0)} were not reached; envparity size NAME shows what takes the room")
     return 1 if done.problems or not reached else 0

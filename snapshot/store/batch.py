@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -83,8 +84,9 @@ class Batch:
                 replace_index(backend, index, changed)
         return Published(reference, added)
 
-    def rewrite(self, manifests: Mapping[Digest, Manifest]) -> None:
-        """Let other manifests stand for the same snapshots, durably, and delete what only the old ones needed.
+    def rewrite(self, manifests: Mapping[Digest, Manifest]) -> int:
+        """Let other manifests stand for the same snapshots, durably, and delete what only the old ones needed. Returns how many
+        were replaced.
 
         `manifests` has the new ones (their `size` does not count) by the digest of the old; one that is not in the index any more is
         left out. Their blobs are staged in this batch, or in the store already.
@@ -99,14 +101,17 @@ class Batch:
             there = {row.descriptor.digest: row.descriptor for row in index.rows if row.descriptor}
             current = {old: new for old, new in replaced.items() if old in there}
             if not current:
-                return  # somebody else was faster; what is staged goes
+                return 0  # somebody else was faster; what is staged goes
             self._staging.publish()
             for old, descriptor in current.items():
                 self._require((descriptor, *manifests[old].content.values()))
             # The snapshots are all still there, so there is nothing to keep the old blobs for: see `tars.Tars`.
             backend.replace_index(with_manifests(index, current).encode())
             unused = [new for old, new in replaced.items() if old not in current]
-            forget(backend, [*(there[old] for old in current), *unused])
+            # Where what others need cannot be told, nothing is deleted, and `collect` says why.
+            with suppress(StoreError):
+                forget(backend, [*(there[old] for old in current), *unused])
+        return len(current)
 
     def _require(self, blobs: tuple[Descriptor, ...]) -> None:
         backend = self._store.backend
@@ -114,7 +119,7 @@ class Batch:
         if vanished:
             raise BlobsVanishedError(
                 f"{len(vanished)} blobs have gone from {backend} since the capture began ({summarise(vanished)}): "
-                "a collection ran meanwhile; nothing was published; capture again"
+                "a collection or optimize ran meanwhile; nothing was published; capture again"
             )
         for blob in blobs:
             found = backend.size(blob.digest)

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     #: The bytes of a manifest, verified; None when it cannot be read.
     Read = Callable[[Digest], bytes | None]
 
-_SCHEMA = 1
+_SCHEMA = 2
 _FILE = re.compile(rf"contents{_SCHEMA}-([0-9]+)\.sqlite\Z")
 
 #: What was superseded, and what an envparity before this one kept: removed when it is met.
@@ -41,25 +41,25 @@ _PATIENCE = 2.0
 #: How many manifests are kept decoded.
 _DECODED = 16
 
-# `recency` is the negative of a manifest's number: of equal blobs the one of the newest manifest comes first, so that what
-# an unchanged environment needs is found in few manifests.
-_HELD = "content INTEGER, encoded INTEGER, size INTEGER, recency INTEGER"
+# `recency` is the negative of a manifest's number: the newest comes first. In one order for all contents, so that bases of deltas
+# never lead in a circle: a manifest lists the bases of what it lists, so each step leads to the same manifest or to a newer one.
+_HELD = "content INTEGER, encoded INTEGER, recency INTEGER"
 _TABLES = (
     "CREATE TABLE manifests (number INTEGER PRIMARY KEY AUTOINCREMENT, digest BLOB NOT NULL UNIQUE)",
     "CREATE TABLE contents (number INTEGER PRIMARY KEY, digest BLOB NOT NULL UNIQUE)",
-    f"CREATE TABLE held ({_HELD}, PRIMARY KEY (content, encoded, size, recency)) WITHOUT ROWID",
+    f"CREATE TABLE held ({_HELD}, PRIMARY KEY (content, encoded, recency)) WITHOUT ROWID",
 )
 # In the order of the key: the first row is there at once, however many manifests have the content.
 _FIND = (
     "SELECT manifests.digest FROM held CROSS JOIN manifests ON manifests.number = -held.recency "
     "WHERE held.content = (SELECT number FROM contents WHERE digest = ?) "
-    "ORDER BY held.encoded, held.size, held.recency"
+    "ORDER BY held.encoded, held.recency"
 )
-_HOLD = "INSERT OR IGNORE INTO held SELECT number, ?, ?, ? FROM contents WHERE digest = ?"
+_HOLD = "INSERT OR IGNORE INTO held SELECT number, ?, ? FROM contents WHERE digest = ?"
 
 
 class Contents(Mapping[Digest, Descriptor]):
-    """Content digest to the blob that holds it. Of several the full one, then the smallest.
+    """Content digest to the blob that holds it. Of several a full one, then that of the newest manifest.
 
     The database is opened when it is first asked. Threads may ask at the same time.
     """
@@ -304,22 +304,21 @@ def _drop(connection: Connection, gone: set[bytes]) -> None:
     connection.execute("DELETE FROM contents WHERE number NOT IN (SELECT content FROM held)")
 
 
-def _add(connection: Connection, manifest: bytes, rows: list[tuple[bytes, bool, int]]) -> None:
+def _add(connection: Connection, manifest: bytes, rows: list[tuple[bytes, bool]]) -> None:
     number = connection.execute("INSERT INTO manifests (digest) VALUES (?)", (manifest,)).lastrowid
     if number is None:
         raise _wrong("it does not number its rows")
-    connection.executemany("INSERT OR IGNORE INTO contents (digest) VALUES (?)", [(content,) for content, _, _ in rows])
-    connection.executemany(_HOLD, [(encoded, size, -number, content) for content, encoded, size in rows])
+    connection.executemany("INSERT OR IGNORE INTO contents (digest) VALUES (?)", [(content,) for content, _ in rows])
+    connection.executemany(_HOLD, [(encoded, -number, content) for content, encoded in rows])
 
 
-def _rows(data: bytes | None) -> list[tuple[bytes, bool, int]]:
-    """Content, whether it is encoded otherwise than in full, and size of each blob that a manifest lists.
+def _rows(data: bytes | None) -> list[tuple[bytes, bool]]:
+    """Content of each blob that a manifest lists, and whether it is encoded otherwise than in full.
 
     Quick rather than strict: whatever is looked up here is read again from the manifest, decoded properly.
     """
     try:
         layers = json.loads(data or b"{}").get("layers", ())
-        rows = [(_raw(row["annotations"][CONTENT]), row["mediaType"] != LAYER_TYPE, row["size"]) for row in layers]
+        return [(_raw(row["annotations"][CONTENT]), row["mediaType"] != LAYER_TYPE) for row in layers]
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return []
-    return [row for row in rows if type(row[2]) is int and 0 <= row[2] < 1 << 63]

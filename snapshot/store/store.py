@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from snapshot.errors import SnapshotError, summarise
 from snapshot.serialize import FormatError, decode_snapshot
-from snapshot.store.backend import StoreError
+from snapshot.store.backend import MissingBlobError, StoreError
 from snapshot.store.batch import Batch, BlobsVanishedError, Published
 from snapshot.store.contents import Contents
 from snapshot.store.directory import DirectoryBackend
@@ -114,14 +114,24 @@ class Store:
 
     def manifest(self, reference: Reference | str) -> Manifest:
         found = self.resolve(reference) if isinstance(reference, str) else reference
+        try:
+            data = read_blob(self.backend, found.manifest)
+        except MissingBlobError:
+            found = self._rewritten(found)
+            data = read_blob(self.backend, found.manifest)
         what = f"manifest {found.manifest.digest}"
-        manifest = decode_manifest(read_blob(self.backend, found.manifest), what)
+        manifest = decode_manifest(data, what)
         if manifest.config.digest != found.snapshot:
             raise FormatError(
                 f"{what}: its config is {manifest.config.digest}, but the index of {self} says that {found.label} is "
                 f"{found.snapshot}; remove that reference and capture again"
             )
         return manifest
+
+    def _rewritten(self, reference: Reference) -> Reference:
+        """The same snapshot under the manifest that it has by now (`Batch.rewrite`); as it was when that is the same."""
+        same = [each for each in self.references() if each.snapshot == reference.snapshot]
+        return _newest(same) if same else reference
 
     def snapshot(self, reference: Reference | str) -> Snapshot:
         config = self.manifest(reference).config

@@ -16,7 +16,7 @@ from snapshot.model import Descriptor
 from snapshot.serialize import digest_of, encode_snapshot
 from snapshot.store import Store
 from snapshot.store import contents as module
-from snapshot.store.manifest import CONTENT, LAYER_TYPE
+from snapshot.store.manifest import BASE, CONTENT, LAYER_TYPE
 from snapshot.store.memory import MemoryBackend
 from snapshot.testing.samples import blob_of, content_of, publish_sample, sample_snapshot
 
@@ -137,18 +137,35 @@ def publish_blob(store, name, data, media_type, **annotations):
 
 @pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0), (0, 2, 1)])
 @pytest.mark.parametrize("where", ["directory", "memory"])
-def test_a_full_blob_is_preferred_then_the_smallest(tmp_path, order, where):
+def test_a_full_blob_is_preferred_then_the_newest(tmp_path, order, where):
     store = Store(tmp_path / "store" if where == "directory" else MemoryBackend())
     blobs = [(b"delta", DELTA_TYPE), (b"a full blob", LAYER_TYPE), (b"a larger full blob", LAYER_TYPE)]
     for number in order:
         publish_blob(store, f"a/{number}", *blobs[number])
-    assert store.read(store.contents()[content_of("numpy", "tar")]) == b"a full blob"
-    store.remove("a/1")
-    assert store.read(store.contents()[content_of("numpy", "tar")]) == b"a larger full blob"
-    store.remove("a/2")
+    first, second = sorted((1, 2), key=order.index, reverse=True)
+    assert store.read(store.contents()[content_of("numpy", "tar")]) == blobs[first][0]
+    store.remove(f"a/{first}")
+    assert store.read(store.contents()[content_of("numpy", "tar")]) == blobs[second][0]
+    store.remove(f"a/{second}")
     assert store.read(store.contents()[content_of("numpy", "tar")]) == b"delta"
     store.remove("a/0")
     assert content_of("numpy", "tar") not in store.contents()
+
+
+def test_deltas_of_two_encodings_make_no_circle(tmp_path):
+    """One manifest has b as a delta against a, the other a as a delta against b: whichever is smaller, they do not mix."""
+    store = Store(tmp_path / "store")
+    a, b, c = (content_of(name, "tar") for name in ("a", "b", "c"))
+    for name, rows in (("x/1", ((a, c, b"12"), (b, a, b"1"))), ("x/2", ((a, b, b"1"), (b, c, b"12")))):
+        with store.begin() as batch:
+            content = {
+                diff_id: Descriptor("application/vnd.example.delta", *batch.put(data + diff_id.encode()), {BASE: base})
+                for diff_id, base, data in rows
+            }
+            content[c] = Descriptor(LAYER_TYPE, *batch.put(b"full"), {})
+            batch.publish(encode_snapshot(sample_snapshot([name[2:]])), content, name)
+    known = store.contents()
+    assert (known[a].annotations[BASE], known[b].annotations[BASE]) == (b, c)
 
 
 def test_annotations_of_blobs_are_kept(tmp_path):
