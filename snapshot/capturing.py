@@ -22,7 +22,7 @@ from snapshot.progress import cores, counter
 from snapshot.scratch import scratch
 from snapshot.serialize import digest_of, encode_record, encode_snapshot
 from snapshot.stamps import TICK, Stamps, stamp
-from snapshot.store.manifest import BASE, CONTENT, DELTA_TYPE, LAYER_TYPE, RECORD_TYPE, TREE_TYPE, check_name
+from snapshot.store.manifest import CONTENT, LAYER_TYPE, RECORD_TYPE, TREE_TYPE, check_name
 from snapshot.store.store import BlobsVanishedError
 from snapshot.survey import survey
 from snapshot.tars import Tar, bases
@@ -251,7 +251,7 @@ class _Layers:
             blob, compressor = blobs[-1]
             compressor.close()
             diff_id = packed.layer.diff_id
-            self._enter(packed, Descriptor(LAYER_TYPE, *blob.close(), {CONTENT: diff_id}))
+            self._enter(packed, {diff_id: Descriptor(LAYER_TYPE, *blob.close(), {CONTENT: diff_id})})
         return packed
 
     def _delta(self, plan: Plan, context: Context) -> Packed:
@@ -270,10 +270,8 @@ class _Layers:
                 self._enter(packed, encoder.encode(packed.layer, packed.tree, made[-1], self._batch))
         return packed
 
-    def _enter(self, packed: Packed, blob: Descriptor) -> None:
-        layer = packed.layer
-        self.content[layer.diff_id] = blob
-        self.content[layer.tree] = _small(self._batch, packed.encoded_tree, TREE_TYPE, layer.tree)
-        if blob.media_type == DELTA_TYPE:
-            base = Digest(blob.annotations[BASE])
-            self.content.update({each: self._have[each] for each in (base, *bases(self._have, base))})
+    def _enter(self, packed: Packed, blobs: Mapping[Digest, Descriptor]) -> None:
+        """Note a new layer's blobs, and store its tree."""
+        tree = packed.layer.tree
+        self.content.update(blobs)
+        self.content[tree] = _small(self._batch, packed.encoded_tree, TREE_TYPE, tree)

@@ -46,14 +46,21 @@ _CANDIDATES = 3
 
 @dataclass(frozen=True, slots=True)
 class Base:
-    """A layer to make a delta against. `row` are the bytes of the deltas that it needs itself, `full` those of the full blob
-    at their end.
-    """
+    """A layer to make a delta against. `blobs` are its own and those that it needs, the full one last."""
 
     layer: Layer
     tree: Tree
-    row: int
-    full: int
+    blobs: Mapping[Digest, Descriptor]
+
+    @property
+    def full(self) -> int:
+        """Bytes of the full blob."""
+        return list(self.blobs.values())[-1].size
+
+    @property
+    def row(self) -> int:
+        """Bytes of the deltas before it."""
+        return sum(blob.size for blob in self.blobs.values()) - self.full
 
 
 def write_delta(plan: Delta, raw: Tar, base: Tar, sink: Sink, pool: Executor, effort: Effort = QUICK) -> int:
@@ -102,8 +109,8 @@ class Encoder:
         self._tars = Tars(store, have)
         self.directory = self._tars.directory
 
-    def encode(self, layer: Layer, tree: Tree, raw: Tar, batch: Batch) -> Descriptor:
-        """The new blob of a layer whose tar is `raw`, staged in `batch`."""
+    def encode(self, layer: Layer, tree: Tree, raw: Tar, batch: Batch) -> dict[Digest, Descriptor]:
+        """The new blob of a layer whose tar is `raw`, staged in `batch`, and the blobs of the bases that it needs."""
         whole = compressed(raw) if raw.size <= _TRY_BOTH else None
         base = self._base(layer, tree)
         other = self._read(base) if base is not None else None
@@ -114,13 +121,13 @@ class Encoder:
                 written = write_delta(plan, raw, other, made, self._pool)
                 if written <= PAYS * expected and base.row + written <= _ROW * base.full:
                     notes: dict[str, str] = {CONTENT: layer.diff_id, BASE: base.layer.diff_id}
-                    return Descriptor(DELTA_TYPE, *stage(made, batch), notes)
+                    return {layer.diff_id: Descriptor(DELTA_TYPE, *stage(made, batch), notes), **base.blobs}
         blob = batch.blob()
         if whole is not None:
             blob.write(whole)
         else:
             compress(raw, blob)
-        return Descriptor(LAYER_TYPE, *blob.close(), {CONTENT: layer.diff_id})
+        return {layer.diff_id: Descriptor(LAYER_TYPE, *blob.close(), {CONTENT: layer.diff_id})}
 
     def _base(self, layer: Layer, tree: Tree) -> Base | None:
         """Of the layers that the store has, the one with the most bytes of the new one."""
@@ -149,13 +156,12 @@ class Encoder:
         """The layer as a base, unless there are too many deltas in a row already, or something of it is missing."""
         try:
             row = [layer.diff_id, *bases(self._have, layer.diff_id)]
-            if len(row) > DEPTH or not all(self._store.has(self._have[each].digest) for each in row):
+            blobs = {each: self._have[each] for each in row}
+            if len(row) > DEPTH or not all(self._store.has(blob.digest) for blob in blobs.values()):
                 return None
-            tree = self._lineage.tree(layer)
+            return Base(layer, self._lineage.tree(layer), blobs)
         except (SnapshotError, KeyError):
             return None  # `check` says what is wrong with it; the new layer does without
-        sizes = [self._have[each].size for each in row]
-        return Base(layer, tree, sum(sizes[:-1]), sizes[-1])
 
 
 def compressed(raw: Tar) -> bytes:

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from snapshot.arrangement import bases_of
-from snapshot.delta import Planner
+from snapshot.codec import decompress, read_note
+from snapshot.delta import Planner, decode_head
 from snapshot.encoding import DEPTH, PAYS, SMALLEST, compress, stage, write_delta
+from snapshot.errors import SnapshotError
 from snapshot.model import Descriptor
 from snapshot.store.manifest import BASE, CONTENT, DELTA_TYPE, EFFORT, LAYER_TYPE, REFUSED
-from snapshot.tars import Tar, Tars, blob_of
+from snapshot.tars import Tar, Tars, blob_of, segments
 from snapshot.trees import read_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
     from concurrent.futures import Executor
 
     from snapshot.arrangement import Group
-    from snapshot.codec import Effort
+    from snapshot.codec import Effort, Piece
     from snapshot.model import Digest, Layer, Tree
     from snapshot.store.store import Batch, Store
 
@@ -34,6 +37,10 @@ class Pass:
     rank: int
     level: int
     effort: Effort
+
+
+class RecodingError(SnapshotError, RuntimeError):
+    """A new blob that does not hold its layer."""
 
 
 class Recoder:
@@ -87,6 +94,7 @@ class Recoder:
             written = write_delta(plan, raws.get(layer), raws.get(base), made, self._heavy, self._how.effort)
             if written > PAYS * expected:
                 return None
+            self._heavy.submit(_prove_delta, made, raws.get(base), layer).result()
             return Descriptor(DELTA_TYPE, *stage(made, self._batch), self._notes(layer) | {BASE: base.diff_id})
 
     def _full(self, layer: Layer, base: Layer | None, raws: _Raws) -> Descriptor:
@@ -99,6 +107,7 @@ class Recoder:
             written = self._heavy.submit(compress, raws.get(layer), made, self._how.level).result()
             if old.media_type == LAYER_TYPE and old.size <= written:
                 return replace(old, annotations={**old.annotations, **notes})
+            self._heavy.submit(_prove_full, made, layer).result()
             return Descriptor(LAYER_TYPE, *stage(made, self._batch), notes)
 
     def _notes(self, layer: Layer) -> dict[str, str]:
@@ -106,6 +115,29 @@ class Recoder:
 
     def _tree(self, layer: Layer) -> Tree:
         return read_tree(self._store, self._blobs, layer.tree, layer.label)
+
+
+def _prove_delta(made: Tar, base: Tar, layer: Layer) -> None:
+    """Read what was written: the blob that it replaces will be deleted."""
+    what = f"layer {layer.label}"
+    with made.reader() as source:
+        _prove(segments(source, decode_head(read_note(source, what), what), base, what), layer)
+
+
+def _prove_full(made: Tar, layer: Layer) -> None:
+    with made.reader() as source:
+        _prove(decompress(source, f"layer {layer.label}"), layer)
+
+
+def _prove(chunks: Iterator[Piece], layer: Layer) -> None:
+    digest = sha256()
+    for chunk in chunks:
+        digest.update(chunk)
+    if digest.hexdigest() != layer.diff_id.hex:
+        raise RecodingError(
+            f"layer {layer.label}: what was written does not give it back, so the store was left as it is; "
+            "see that memory and disk of this machine are well"
+        )
 
 
 def _effort(notes: Mapping[str, str]) -> int:

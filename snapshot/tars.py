@@ -19,8 +19,8 @@ from snapshot.store.store import NoCacheError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from snapshot.codec import Piece
-    from snapshot.delta import Segment
+    from snapshot.codec import Piece, Source
+    from snapshot.delta import Delta, Segment
     from snapshot.model import Descriptor
     from snapshot.store.reading import VerifyingReader
     from snapshot.store.store import Store
@@ -53,6 +53,10 @@ class Tar:
             view = view[self._file.write(view) :]
         self.size += len(data)
         return len(data)
+
+    def reader(self) -> BinaryIO:
+        """Its bytes from the beginning, as a stream of its own."""
+        return open(f"/proc/self/fd/{self._file.fileno()}", "rb")
 
     def read(self, *ranges: tuple[int, int]) -> bytearray:
         """The bytes of all ranges (offset and length), which must be there, one after the other."""
@@ -184,17 +188,20 @@ class Tars:
                 raise DamagedLayerError(
                     f"{what}: its base has {base.size} bytes, not {head.base_size}; capture it again"
                 )
-            made = 0
-            while made < head.size:
-                segment, packed = decode_segment(read_note(source, what), head.base_size, what)
-                made += segment.length
-                if made > head.size:
-                    break
-                yield from _segment(segment, read_exactly(source, packed, what), base, what)
-        if made != head.size:
+            yield from segments(source, head, base, what)
+
+
+def segments(source: Source, head: Delta, base: Tar, what: str) -> Iterator[Piece]:
+    """The tar that a delta makes, from behind its head in `source`. Raises DamagedLayerError, FormatError."""
+    made = 0
+    while made < head.size:
+        segment, packed = decode_segment(read_note(source, what), head.base_size, what)
+        made += segment.length
+        if made > head.size:
             raise DamagedLayerError(f"{what}: it makes more than the {head.size} bytes that it declares")
-        if source.read(1):
-            raise DamagedLayerError(f"{what}: it goes on after the {head.size} bytes that it declares")
+        yield from _segment(segment, read_exactly(source, packed, what), base, what)
+    if source.read(1):
+        raise DamagedLayerError(f"{what}: it goes on after the {head.size} bytes that it declares")
 
 
 def _segment(segment: Segment, packed: bytes, base: Tar, what: str) -> Iterator[Piece]:

@@ -196,7 +196,7 @@ def execute(path, *statements):
         lambda path: path.write_bytes(path.read_bytes()[:4096] + b"\xff" * 40000),
         lambda path: path.write_bytes(path.read_bytes()[:4096] + b"\x00" * 40000),
         lambda path: execute(path, "DROP TABLE held"),
-        lambda path: execute(path, "ALTER TABLE held RENAME COLUMN size TO length"),
+        lambda path: execute(path, "ALTER TABLE held RENAME COLUMN encoded TO length"),
         lambda path: execute(path, "UPDATE contents SET digest = x'00' || substr(digest, 2)"),
         lambda path: execute(path, "UPDATE manifests SET number = number + 100"),
         # Each content is said to be in a manifest that may not have it.
@@ -303,10 +303,10 @@ def test_a_file_system_without_locks(used, monkeypatch):
 
 def test_what_an_earlier_envparity_kept_is_removed(used):
     (used.cache / "contents.json").write_bytes(b"{}")
-    (used.cache / "contents1-0.sqlite").rename(used.cache / "contents1-7.sqlite")
-    (used.cache / "contents1-6.sqlite").write_bytes(b"")
+    (used.cache / "contents2-0.sqlite").rename(used.cache / "contents2-7.sqlite")
+    (used.cache / "contents2-6.sqlite").write_bytes(b"")
     assert right(used)
-    assert [path.name for path in used.cache.iterdir()] == ["contents1-7.sqlite"]
+    assert [path.name for path in used.cache.iterdir()] == ["contents2-7.sqlite"]
 
 
 _BUSY = """

@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from snapshot import optimize, verify
+from snapshot import encoding, optimize, verify
 from snapshot.encoding import DEPTH
 from snapshot.optimizing import rebase
+from snapshot.recoding import RecodingError
 from snapshot.store import Store
 from snapshot.store.manifest import BASE, DELTA_TYPE, EFFORT, LAYER_TYPE
 from snapshot.tars import Tars, bases
@@ -215,3 +216,18 @@ def test_strays_are_set_free(tmp_path):
     assert tars(store) == before
     assert sound(store)
     assert not any(BASE in blob.annotations for blob in store.manifest("m/2").content.values())
+
+
+def test_a_new_blob_that_does_not_give_its_layer_back_changes_nothing(store, monkeypatch):
+    """Before the old blob goes the new one is read: here a compressor that takes the last byte for another."""
+    before = store.backend.read_index()
+    original = encoding.pack_against
+
+    def lying(dictionary, data, effort):
+        return original(dictionary, bytes(data)[:-1] + b"?", effort)
+
+    monkeypatch.setattr(encoding, "pack_against", lying)
+    with pytest.raises(RecodingError, match="what was written does not give it back, so the store was left as it is"):
+        optimize(store)
+    assert store.backend.read_index() == before
+    assert sound(store)

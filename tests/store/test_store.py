@@ -298,11 +298,11 @@ def test_contents_span_all_snapshots(store):
         assert known[content_of(name, "tar")].media_type == LAYER_TYPE
 
 
-def test_contents_take_the_smaller_of_two_blobs(store):
+def test_contents_take_the_newest_of_several_blobs(store):
     publish_sample(store, "a", ["numpy"], encoding=1, size=80)
     publish_sample(store, "b", ["numpy"], encoding=2, size=60)
     publish_sample(store, "c", ["numpy"], encoding=3, size=70)
-    assert store.contents()[content_of("numpy", "tar")].size == 60
+    assert store.contents()[content_of("numpy", "tar")].size == 70
 
 
 # Construction
