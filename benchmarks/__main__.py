@@ -34,8 +34,8 @@ DOCS = Path(__file__).resolve().parent.parent / "docs"
 def main(arguments: Sequence[str] | None = None) -> int:
     parser = _parser()
     chosen = parser.parse_args(arguments)
-    if chosen.write_docs and (chosen.quick or chosen.only):
-        parser.error("--write-docs needs the full run; leave out --quick and --only, or use --json FILE")
+    if chosen.write_docs and chosen.quick:
+        parser.error("--write-docs needs the real environments; leave out --quick, or use --json FILE")
     if chosen.quick and chosen.torch:
         parser.error("--quick measures small environments; leave out --torch")
     if chosen.quick and chosen.scale:
@@ -51,8 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         work = (chosen.work or Path(platformdirs.user_cache_dir("envparity")) / "benchmarks").absolute()
         bounds = read_guard() if chosen.quick else GOALS
         run = Run(work, bounds, rounds=chosen.rounds or (2 if chosen.quick else 5), quick=chosen.quick)
-        results = run.measure(selected, demand_torch=chosen.torch)
-        publish(results, chosen)
+        results = run.measure(selected, demand_torch=chosen.torch, report=lambda found: write(found, chosen))
+        publish(results)
     except BenchmarkError as error:
         print(f"benchmarks: error: {error}", file=sys.stderr)
         return 2
@@ -91,14 +91,18 @@ def _workloads() -> list[str]:
     return list(dict.fromkeys(workload for name in FULL for workload in PLAN[name]))
 
 
-def publish(results: Results, chosen: argparse.Namespace) -> None:
-    """Print the tables, write what was asked for."""
+def publish(results: Results) -> None:
+    """Print the tables."""
     console = Console(width=80, highlight=False)
     for table in tables(results):
         console.print(table)
         console.print()
     for line in (conclusion(results), *misses(results)):
         console.print(line, markup=False)
+
+
+def write(results: Results, chosen: argparse.Namespace) -> None:
+    """Write the files that were asked for."""
     data = json.dumps(document(results), indent=1) + "\n"
     if chosen.json:
         chosen.json.write_text(data, encoding="utf-8")

@@ -17,11 +17,11 @@ from benchmarks.results import Results
 from benchmarks.settling import PAUSE, Settling
 from benchmarks.tools import Tools, find_rivals
 from benchmarks.workloads.base import Bench, Session
-from benchmarks.workloads.plan import PLAN
+from benchmarks.workloads.plan import FULL, PLAN, QUICK
 from benchmarks.workloads.series import SeriesBench
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from benchmarks.environments import Built
@@ -44,16 +44,34 @@ class Run:
         self._environ = variables(choose_cache(work))
         self._absent: dict[str, str] = {}
 
-    def measure(self, selected: Mapping[str, Sequence[str]], *, demand_torch: bool) -> Results:
-        """All workloads of `selected`, by the name of their environment. Raises BenchmarkError."""
+    def measure(
+        self, selected: Mapping[str, Sequence[str]], *, demand_torch: bool, report: Callable[[Results], None]
+    ) -> Results:
+        """All workloads of `selected`, by the name of their environment. `report` is given what there is after each: a run that
+        is ended early has told what it knows. Raises BenchmarkError.
+        """
         machine = describe_machine(self._work)
         self._settling.clear(self._place)
         built, notes = self._build(selected, demand_torch=demand_torch)
         series = any(len(versions) > 1 for versions in built.values())
         rivals = find_rivals(self._work, self._tools, self._environ, say, quick=self._quick) if series else None
-        findings = {name: self._run_all(versions, selected[name], rivals) for name, versions in built.items()}
+        findings: dict[str, list[Findings]] = {}
+        for name, versions in built.items():
+            for found in self._run_all(versions, selected[name], rivals):
+                findings.setdefault(name, []).append(found)
+                report(self._results(machine, built, rivals, findings, notes))
+        return self._results(machine, built, rivals, findings, notes)
+
+    def _results(
+        self,
+        machine: Mapping[str, str],
+        built: Mapping[str, Sequence[Built]],
+        rivals: Rivals | None,
+        findings: Mapping[str, Sequence[Findings]],
+        notes: Sequence[str],
+    ) -> Results:
         everything = [item for found in findings.values() for item in found]
-        environments = [item for versions in built.values() for item in versions]
+        environments = [item for name in findings for item in built[name]]
         return Results(
             when=datetime.now(timezone.utc).date().isoformat(),
             rounds=self._rounds,
@@ -67,7 +85,7 @@ class Run:
             scale={name: item.scale for name, found in findings.items() for item in found if item.scale},
             growths=[item.growth for item in everything if item.growth],
             absent=self._absent,
-            notes=notes,
+            notes=[*notes, *_unmeasured(findings)],
         )
 
     def _build(
@@ -87,16 +105,16 @@ class Run:
                 notes.append(f"The environment `{name}` could not be built on this machine and is left out.")
         return built, notes
 
-    def _run_all(self, versions: Sequence[Built], names: Sequence[str], rivals: Rivals | None) -> list[Findings]:
-        """The workloads `names` of one environment or series."""
+    def _run_all(self, versions: Sequence[Built], names: Sequence[str], rivals: Rivals | None) -> Iterator[Findings]:
+        """The workloads `names` of one environment or series, one after the other."""
         check_space(self._work, versions, self._rounds)
         self._place.mkdir()
         bench = self._bench(versions, rivals)
         runner = Runner(self._environ, self._place, say)
         session = Session(runner, self._rounds, self._bounds, self._settling.settle)
-        found = [PLAN[bench.name][name](bench, session) for name in names]
+        for name in names:
+            yield PLAN[bench.name][name](bench, session)
         self._settling.clear(self._place)
-        return found
 
     def _bench(self, versions: Sequence[Built], rivals: Rivals | None) -> Bench:
         if len(versions) == 1 or rivals is None:
@@ -104,6 +122,14 @@ class Run:
         lineup = line_up(self._tools, rivals, versions, quick=self._quick)
         self._absent |= lineup.absent
         return SeriesBench(self._tools, versions[-1], self._place, self._environ, versions, lineup)
+
+
+def _unmeasured(findings: Mapping[str, Sequence[Findings]]) -> list[str]:
+    """What a reader could expect and this run has not, by name."""
+    kinds = QUICK if not set(findings).isdisjoint(QUICK) else FULL
+    done = {(name, item.name) for name, found in findings.items() for item in found}
+    missing = [f"{name}/{workload}" for name in kinds for workload in PLAN[name] if (name, workload) not in done]
+    return [f"Not measured in this run: {', '.join(missing)}."] if missing else []
 
 
 def check_space(place: Path, versions: Sequence[Built], rounds: int) -> None:

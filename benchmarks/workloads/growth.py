@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 #: The times of their steps are noted, one after the other while nothing else runs. The others only have to get done.
 _TIMED = ("tar-zstd", "borg-3")
-OPTIMIZED, OPTIMIZED_WHOLE = "envparity, optimized", f"{OURS_WHOLE}, optimized"
+OPTIMIZED = "envparity, optimized"
 #: A month and a day or two.
 _MONTH = 33
 
@@ -63,11 +63,7 @@ def _side_by_side(bench: SeriesBench, packers: Sequence[Packer]) -> dict[str, Se
         room = bench.directory / "steps" / packer.slug
         room.mkdir(parents=True)
         runner = Runner(bench.environ, room, lambda _text: None, sync=lambda: None)
-        found = {packer.name: _series([_step(bench, packer, n, runner) for n in range(len(bench.versions))])}
-        if isinstance(packer, Envparity):
-            store = bench.directory / "optimized-whole"
-            found[OPTIMIZED_WHOLE] = _optimize(bench, runner, packer, store, OPTIMIZED_WHOLE)
-        return found
+        return {packer.name: _series([_step(bench, packer, n, runner) for n in range(len(bench.versions))])}
 
     with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
         return {name: series for found in pool.map(all_steps, packers) for name, series in found.items()}
@@ -171,7 +167,7 @@ def is_typical(before: Built, after: Built) -> bool:
 def _memory(bench: SeriesBench, samples: Mapping[str, Series], bounds: Mapping[str, float]) -> Iterator[Memory]:
     """Of all steps of ours, and of optimize."""
     names = {bench.lineup.ours.name: "all versions, captured one after the other", OPTIMIZED: "optimize"}
-    names |= {OURS_WHOLE: "the same with interpreter and bytecode", OPTIMIZED_WHOLE: "optimize of that"}
+    names |= {OURS_WHOLE: "the same with interpreter and bytecode"}
     for name, what in names.items():
         if name in samples:
             yield peak_of(bench.name, what, samples[name], bounds, deltas=True)

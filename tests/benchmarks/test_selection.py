@@ -68,8 +68,7 @@ def test_a_guard_for_nothing(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--write-docs", "--quick"], "--write-docs needs the full run"),
-        (["--write-docs", "--only", "warm"], "--write-docs needs the full run"),
+        (["--write-docs", "--quick"], "--write-docs needs the real environments"),
         (["--quick", "--torch"], "leave out --torch"),
         (["--quick", "--scale"], "leave out one of both"),
         (["--rounds", "0"], "--rounds must be at least 1"),
