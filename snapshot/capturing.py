@@ -187,7 +187,7 @@ class _Layers:
         self._total = sum(plan.bytes for plan in found.plans)
         self._advance = counter("capture", progress, self._total)
         # In an empty store there is nothing to make a delta against, and a layer is compressed while it is read.
-        self._deltas = deltas and bool(self._have)
+        self._deltas = deltas and bool(store.references())
         self._encoder: Encoder | None = None
         self.stamps = Stamps(store.cache, found.prefix)
         self.content: dict[Digest, Descriptor] = {}
