@@ -112,28 +112,35 @@ class Contents(Mapping[Digest, Descriptor]):
         return f"<contents of {len(self._wanted)} manifests>"
 
     def _find(self, content: Digest) -> Descriptor | None:
-        for (raw,) in self._open().execute(_FIND, (_raw(content),)):
-            if raw not in self._wanted:
-                continue  # of another store that has the same cache, or published since
-            manifest = self._manifest(self._wanted[raw])
-            if manifest is None:
-                continue  # collected since
-            if content not in manifest.content:
-                raise _wrong(f"it says that {self._wanted[raw]} has {content}")
-            return manifest.content[content]
-        self._check_unchanged()
-        return None
+        while True:
+            for (raw,) in self._open().execute(_FIND, (_raw(content),)):
+                if raw not in self._wanted:
+                    continue  # of another store that has the same cache, or published since
+                manifest = self._manifest(self._wanted[raw])
+                if manifest is None:
+                    continue  # collected since
+                if content not in manifest.content:
+                    raise _wrong(f"it says that {self._wanted[raw]} has {content}")
+                return manifest.content[content]
+            if self._unchanged():
+                return None
 
-    def _check_unchanged(self) -> None:
-        """Raise sqlite3.Error if another process has taken out what this one needs: one that has seen another index."""
+    def _unchanged(self) -> bool:
+        """Whether nobody has written to the database since it was known to be complete.
+
+        Raises sqlite3.Error if another process has taken out what this one needs: one that has seen another index.
+        """
         import sqlite3
 
         connection = self._connected()
         version = connection.execute("PRAGMA data_version").fetchone()
-        if version != self._version:
-            if not self._had <= _covered(connection):
-                raise sqlite3.OperationalError("another process has changed it")
-            self._version = version
+        if version == self._version:
+            return True
+        if not self._had <= _covered(connection):
+            raise sqlite3.OperationalError("another process has changed it")
+        # Complete it is, but perhaps only again: what was not found in between has to be looked for once more.
+        self._version = version
+        return False
 
     def _manifest(self, digest: Digest) -> Manifest | None:
         if digest not in self._decoded:
@@ -167,8 +174,7 @@ class Contents(Mapping[Digest, Descriptor]):
         self._connection = connection
         weakref.finalize(self, connection.close)
         self._version = connection.execute("PRAGMA data_version").fetchone()
-        _cover(connection, self._wanted, self._read)
-        self._had = _covered(connection)
+        self._had = _cover(connection, self._wanted, self._read)
 
     def _give_up(self, error: Exception) -> None:
         """Go on in memory. What the file says is taken over when it is merely not to be written."""
@@ -261,11 +267,12 @@ def _connect(path: str) -> Connection:
     return connection
 
 
-def _cover(connection: Connection, wanted: Mapping[bytes, Digest], read: Read) -> None:
-    """Make the database cover exactly the manifests `wanted` that can be read. Raises sqlite3.Error."""
+def _cover(connection: Connection, wanted: Mapping[bytes, Digest], read: Read) -> set[bytes]:
+    """Make the database cover exactly the manifests `wanted` that can be read, and return them. Raises sqlite3.Error."""
     _make(connection)
-    if _covered(connection) == wanted.keys():
-        return
+    have = _covered(connection)
+    if have == wanted.keys():
+        return have
     # Before anything is read, so that nobody else reads the same.
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -275,10 +282,12 @@ def _cover(connection: Connection, wanted: Mapping[bytes, Digest], read: Read) -
         for raw, digest in wanted.items():
             if raw not in have and (rows := _rows(read(digest))):
                 _add(connection, raw, rows)
+        have = _covered(connection)  # after the transaction it may be another process's
     except BaseException:
         connection.rollback()
         raise
     connection.execute("COMMIT")
+    return have
 
 
 def _make(connection: Connection) -> None:

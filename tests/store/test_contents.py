@@ -341,6 +341,47 @@ def test_processes_that_are_killed_and_processes_at_once(used, tmp_path):
         assert content_of("own1", "tar") in Store(tmp_path / "other", cache=used.cache).contents()
 
 
+@pytest.fixture
+def other(used, tmp_path):
+    """A store with the same cache: whoever looks into it takes out what `used` had there, and the other way round."""
+    other = Store(tmp_path / "other", cache=used.cache)
+    publish_sample(other, "x", ["elsewhere"])
+    return other
+
+
+def drop(other) -> None:
+    assert content_of("elsewhere", "tar") in Store(other.backend.path, cache=other.cache).contents()
+
+
+def test_taken_out_as_soon_as_it_was_there(used, other, monkeypatch):
+    original = module._cover
+    drop(other)
+
+    def covered(*arguments):
+        result = original(*arguments)
+        monkeypatch.undo()
+        drop(other)
+        return result
+
+    monkeypatch.setattr(module, "_cover", covered)
+    assert content_of("own1", "tar") in Store(used.backend.path, cache=used.cache).contents()
+
+
+def test_taken_out_and_put_back_while_it_was_looked_for(used, other, monkeypatch):
+    known = Store(used.backend.path, cache=used.cache).contents()
+    assert content_of("own0", "tar") in known
+    drop(other)
+    original = module.Contents._unchanged
+
+    def unchanged(contents):
+        monkeypatch.undo()
+        assert right(used)
+        return original(contents)
+
+    monkeypatch.setattr(module.Contents, "_unchanged", unchanged)
+    assert content_of("own1", "tar") in known
+
+
 def test_a_cache_is_never_needed(used):
     shutil.rmtree(used.cache)
     assert right(used)
