@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from snapshot.errors import SnapshotError
+from snapshot.facts.model import Facts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -206,15 +207,19 @@ class Record:
 
 Tree = tuple[Entry, ...]
 
+#: Nothing is known beyond the files: a snapshot of an earlier envparity.
+NO_FACTS = Facts()
+
 
 @dataclass(frozen=True)
 class Description:
     """What is compared: an environment down to its files, from a snapshot or read from a live one.
 
     `trees` maps a layer's tree digest to its entries; a description from a store loads them when asked (see
-    `snapshot.trees`).
+    `snapshot.trees`). `facts` is what is known beyond the files; what was not collected is None in it.
     """
 
     snapshot: Snapshot
     trees: Mapping[Digest, Tree]
     findings: tuple[Finding, ...] = ()
+    facts: Facts = NO_FACTS

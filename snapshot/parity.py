@@ -16,7 +16,7 @@ from snapshot.serialize import canonical, digest_of
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from snapshot.model import Entry
+    from snapshot.model import Entry, Snapshot
 
 #: The import hook that virtualenv (20.0 to 21.15) and uv (0.1 to 0.12) put into site-packages, by the sha256 of its content.
 #: By content and not by name: a startup hook must not hide behind a name. A new release of it shows as a difference
@@ -136,3 +136,16 @@ def parity_root(interpreter: Interpreter, environment: Environment, layers: Iter
             }
         )
     )
+
+
+def strict_digest(snapshot: Snapshot) -> Digest:
+    """The digest over every stored byte of the environment, normalised or not: equal ones mean the very same files.
+
+    The interpreter counts by the digest of its files, so that it does not matter whether it was captured.
+    """
+    layers = sorted(
+        [layer.kind.value, layer.name, layer.version or "", layer.mount, layer.tree]
+        for layer in snapshot.layers
+        if layer.kind is not Kind.INTERPRETER
+    )
+    return digest_of(canonical({"schema": SCHEMA, "parity_root": snapshot.parity_root, "layers": layers}))
