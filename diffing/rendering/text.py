@@ -30,7 +30,7 @@ from diffing.verdict import Flag, Verdict
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from diffing.report import Difference, Report
+    from diffing.report import Difference, Report, SideSummary
 
 #: Columns of a line.
 WIDTH = 80
@@ -86,7 +86,7 @@ def lines(reports: Sequence[Report], *, full: bool = False) -> Iterator[Line]:
 def _sides(reports: Sequence[Report]) -> Iterator[Line]:
     """A table of the serving sides: which of several is it that differs?"""
     train = reports[0].train
-    yield (Span(shorten(f"train  {printable(train.label)}  {digest_of(train)}", WIDTH)),)
+    yield (Span(shorten(_identity("train", train), WIDTH)),)
     rows = [
         (str(each.verdict), outcome(each), f"{each.coverage.percent}%", f"{each.counts.differences:,}")
         for each in reports
@@ -148,16 +148,17 @@ def _head(report: Report, *, full: bool) -> Iterator[Line]:
     if full:
         for each in report.coverage.unknown:
             yield from _labelled("unknown: ", f"{each.aspect} ({each.side}): {each.why}", Style.DOUBTFUL)
-    sides = [
-        f"{name}  {printable(side.label)}  {digest_of(side) or f'({printable(side.kind)})'}"
-        for name, side in (("train", report.train), ("serve", report.serve))
-    ]
+    sides = [_identity("train", report.train), _identity("serve", report.serve)]
     joined = "    ".join(sides)
     for side in [joined] if columns(joined) <= WIDTH else sides:
         for line in packed([side], WIDTH, "", indent=" " * 7):
             yield (Span(line),)
     for line in packed([f"{distributions_words(report.counts)};", differences_words(report)], WIDTH, " "):
         yield (Span(line),)
+
+
+def _identity(name: str, side: SideSummary) -> str:
+    return f"{name}  {printable(side.label)}  {digest_of(side) or f'({printable(side.kind)})'}"
 
 
 def _sign(cause: Cause) -> tuple[str, Style]:

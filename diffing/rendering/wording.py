@@ -179,7 +179,8 @@ def packed(parts: Sequence[str], width: int, gap: str, indent: str = "  ") -> It
         if line:
             yield line
         start = indent if line else ""
-        *full, line = wrap(part, width - len(start)) if columns(part) > width - len(start) else [part]
+        fits = columns(start + part) <= width
+        *full, line = [part] if fits else (wrap(part, width - len(indent)) if part.strip() else [""])
         for each in full:
             yield start + each
             start = indent
