@@ -10,6 +10,7 @@ from diffing.report import Difference
 from diffing.rules.catalogue import attributes_of
 from diffing.verdict import Flag, Level, Verdict, worst
 from snapshot.facts.model import PYTHON
+from snapshot.model import Kind
 from snapshot.serialize import canonical
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ def _grade(observation: Observation, reach: Reach, catalogue: Catalogue) -> Diff
         because=_because(observation, reach) if reachable else "",
         details=observation.details,
         bytes=observation.bytes,
+        owner=observation.owner,
     )
 
 
@@ -115,11 +117,11 @@ def flags(differences: Iterable[Difference], unknown: Iterable[Unknown]) -> tupl
 def shares(observations: Observations, differences: Iterable[Difference], reach: Reach) -> tuple[Share, ...]:
     """The shares of the picture, each with its owner's worst verdict and whether the model can reach it."""
     verdicts: dict[str, list[Verdict]] = {}
-    by_digest = {_digest(observation): observation.owner for observation in observations.found}
     for difference in differences:
-        owner = by_digest.get(difference.digest)
-        if owner is not None or difference.path is not None:
-            verdicts.setdefault(owner or "unowned", []).append(difference.severity)
+        nobody = Kind.ENVIRONMENT if difference.subject == Kind.ENVIRONMENT.value else Kind.UNOWNED
+        if difference.owner is None and difference.path is None:
+            continue  # of the machine or the process: nobody's files
+        verdicts.setdefault(difference.owner or nobody.value, []).append(difference.severity)
     return tuple(
         replace(share, verdict=worst(verdicts.get(share.owner, ())), reachable=_share_reach(share.owner, reach))
         for share in observations.shares

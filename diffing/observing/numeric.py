@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from snapshot.facts.model import Numeric
 
 
+#: What NumPy says of the instructions that it runs.
+_DISPATCH = frozenset({"baseline", "dispatch"})
+
+
 def observe_numeric(sides: Sides) -> Iterator[Observation]:
     train, serve = sides.train.facts.numeric, sides.serve.facts.numeric
     if train is None or serve is None or train == serve:
@@ -28,7 +32,7 @@ def _backend(train: Numeric, serve: Numeric) -> Iterator[Observation]:
         mine, yours = one.get((component, name)), two.get((component, name))
         if mine != yours:
             yield Observation(
-                kind="numeric-dispatch" if component == "numpy" else "numeric-backend",
+                kind="numeric-dispatch" if (component == "numpy" and name in _DISPATCH) else "numeric-backend",
                 level=Level.NUMERIC,
                 subject=component,
                 train=mine,
@@ -42,22 +46,22 @@ def _backend(train: Numeric, serve: Numeric) -> Iterator[Observation]:
 def _results(train: Numeric, serve: Numeric) -> Iterator[Observation]:
     from diffing.numeric import moved
 
-    one, two = ({row.name: row for row in side.measurements} for side in (train, serve))
-    results = {result.name: result for result in moved(train, serve)}
-    for name in sorted(one.keys() | two.keys()):
-        mine, yours = one.get(name), two.get(name)
+    one, two = ({(row.group, row.name): row for row in side.measurements} for side in (train, serve))
+    results = {(result.group, result.name): result for result in moved(train, serve)}
+    for key in sorted(one.keys() | two.keys()):
+        mine, yours = one.get(key), two.get(key)
         digests = tuple(None if row is None else row.digest for row in (mine, yours))
         if digests[0] == digests[1]:
             continue
         attributes = {
-            "group": max(row.group for row in (mine, yours) if row is not None),
-            "ulps": f"{results[name].ulps:g}" if name in results else "an unknown number of",
-            "share": f"{results[name].share:.2%}" if name in results else "an unknown share",
+            "group": key[0],
+            "ulps": f"{results[key].ulps:g}" if key in results else "an unknown number of",
+            "share": f"{results[key].share:.2g}" if key in results else "an unknown share",
         }
         yield Observation(
             kind="numeric-result",
             level=Level.NUMERIC,
-            subject=name,
+            subject=key[1],
             train=digests[0],
             serve=digests[1],
             attributes=attributes,
