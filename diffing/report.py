@@ -43,7 +43,7 @@ class Difference:
     where there is one. `train` and `serve` are the two values as shown, None where a side has none. `reachable`: whether the model can
     reach it, None where that is not known. `severity` already has the cap for what it cannot reach. `because` says how it got here: what
     requires it, what the model uses of it. `details` are folded lines (single files of a distribution). `digest` names exactly this
-    difference, for waivers. `bytes` is the size of what differs.
+    difference, for waivers. `bytes` is the size of what differs. `owner` is the distribution that it belongs to, if any.
     """
 
     rule: str
@@ -62,6 +62,7 @@ class Difference:
     details: tuple[str, ...] = ()
     bytes: int = 0
     waived: Waiver | None = None
+    owner: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
