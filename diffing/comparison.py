@@ -71,7 +71,7 @@ def _row_in_place(layer: Layer) -> tuple[str, ...]:
 def _differing_layers(a: Description, b: Description) -> Iterator[Pair]:
     """Pair the layers that the parity roots do not have in common."""
     skipped = {Kind.BYTECODE}
-    if a.snapshot.interpreter.digest == b.snapshot.interpreter.digest or not (_has_base(a) and _has_base(b)):
+    if a.snapshot.interpreter.digest == b.snapshot.interpreter.digest or not (has_base(a) and has_base(b)):
         # Equal, or not to be told apart by file: the digest's own fact stands for them.
         skipped.add(Kind.INTERPRETER)
     left, right = (
@@ -103,7 +103,8 @@ def _differing_layers(a: Description, b: Description) -> Iterator[Pair]:
         yield from sorted(pairs, key=lambda pair: sorted(layer.sort_key for layer in pair if layer))
 
 
-def _has_base(side: Description) -> bool:
+def has_base(side: Description) -> bool:
+    """Whether the interpreter's files are known one by one."""
     layers = [layer for layer in side.snapshot.layers if layer.kind is Kind.INTERPRETER]
     return bool(layers) and all(layer.tree in side.trees for layer in layers)
 
@@ -156,7 +157,7 @@ def _match(
 
 
 def _files(a: Description, b: Description, pairs: Iterable[Pair]) -> Iterator[FileChange]:
-    align = _alignment(a.snapshot, b.snapshot)
+    align = alignment(a.snapshot, b.snapshot)
     left: Table = {}
     right: Table = {}
     for number, (before, after) in enumerate(pairs):
@@ -175,7 +176,7 @@ def _path_bytes(path: str) -> bytes:
     return path.encode("utf-8", "surrogateescape")
 
 
-def _alignment(a: Snapshot, b: Snapshot) -> Callable[[str], str]:
+def alignment(a: Snapshot, b: Snapshot) -> Callable[[str], str]:
     """Between two minor versions of Python match lib/python3.11/… with lib/python3.12/….
 
     Otherwise every file would count as removed and added. The fact itself is shown once, as the interpreter's version.

@@ -1,1 +1,1 @@
-"""Reports as people and machines read them: one renderer a module, each a function of reports. No I/O but reading own assets."""
+"""Renderers of parity reports, one module a format: each turns reports into text, and does nothing else."""
