@@ -117,5 +117,8 @@ def _relative(one: float, other: float) -> float:
     if math.isnan(one) or math.isnan(other) or math.isinf(one) or math.isinf(other):
         return math.inf
     largest = max(abs(one), abs(other))
-    # Halves, so that the difference of two very large numbers is not infinite.
-    return 2 * (abs(one / 2 - other / 2) / largest) if largest else 0.0
+    if not largest:
+        return 0.0
+    difference = abs(one - other)
+    # Of two very large numbers the difference is too large; that of their halves is not.
+    return difference / largest if math.isfinite(difference) else 2 * (abs(one / 2 - other / 2) / largest)

@@ -66,10 +66,8 @@ _SETTING = rf"[a-z][a-z_]{{2,40}}:(?:{_FLAG}|{_REAL}|native|cudaMallocAsync)"
 _SETTINGS = rf"{_SETTING}(?:,{_SETTING}){{0,15}}"
 _TUNABLE = rf"glibc\.[a-z_]{{2,12}}\.[a-z0-9_]{{2,40}}=(?:-?(?:0x)?[0-9a-fA-F]{{1,10}}|-?{_FEATURES}(?:,-?{_FEATURES}){{0,31}})"
 _TUNABLES = rf"{_TUNABLE}(?::{_TUNABLE}){{0,31}}"
-_BINDING = (
-    r"(?:[{(]\d{1,4}(?::-?\d{1,4}){0,2}[)}]|\d{1,4}(?:[-:,]\d{1,4}){0,16}|threads|cores|sockets|ll_caches|numa_domains)"
-)
-_PLACES = rf"{_BINDING}(?:[,:]\s?(?:{_BINDING}|\d{{1,4}})){{0,31}}"
+_BINDING = r"(?:[{(]\d{1,4}(?:[:,]-?\d{1,4}){0,16}[)}]|\d{1,4}(?:[-:,]\d{1,4}){0,16}|threads|cores|sockets|ll_caches|numa_domains)"
+_PLACES = rf"{_BINDING}(?:[,:\s]\s?(?:{_BINDING}|\d{{1,4}})){{0,31}}"
 _AFFINITY_WORD = (
     r"(?:(?:granularity=)?(?:fine|core|thread|tile|socket|die|node|group)|compact|scatter|balanced|disabled|none|explicit|logical|"
     r"physical|(?:no)?(?:verbose|warnings|respect|reset)|\d{1,4})"
@@ -120,7 +118,7 @@ LISTED: tuple[Listed, ...] = (
     *_rows("dispatch", _FEATURE_LIST, "NPY_DISABLE_CPU_FEATURES NPY_ENABLE_CPU_FEATURES"),
     *_rows(
         "dispatch",
-        r"(?i:default|avx|avx2|avx512(?:_core)?(?:_(?:vnni|bf16|fp16|amx|amx_fp16))?|avx512_e[1-5]|avx2_(?:e1|vnni|vnni_2)|sse4_[12]|sse41|"
+        r"(?i:default|avx|avx2|avx512(?:_core)?(?:_(?:vnni|bf16|fp16|amx|amx_fp16))?(?:,strict)?|avx512_e[1-5]|avx2_(?:e1|vnni|vnni_2)|sse4_[12]|sse41|"
         r"all|none|cbwr_[a-z0-9_]{2,12}|auto|auto,strict|compatible(?:,strict)?)",
         "MKL_ENABLE_INSTRUCTIONS MKL_CBWR MKL_DEBUG_CPU_TYPE ONEDNN_MAX_CPU_ISA DNNL_MAX_CPU_ISA ATEN_CPU_CAPABILITY",
     ),

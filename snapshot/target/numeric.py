@@ -371,7 +371,11 @@ def imported(name, report):
     except Exception as error:
         report.row(name, "status", "failed: " + type(error).__name__)
         return None
-    return sys.modules[name]
+    module = sys.modules[name]
+    if not hasattr(module, "ndarray"):  # a file that happens to have this name
+        report.row(name, "status", "failed: no " + name)
+        return None
+    return module
 
 
 def extension(package, directory, name):
