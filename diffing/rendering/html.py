@@ -189,10 +189,10 @@ def _side(name: str, side: SideSummary, other: SideSummary) -> Markup:
 
 def _counts(report: Report) -> Markup:
     counts = report.counts
-    of = f"{counts.reachable:,} of {plural(counts.distributions, 'distribution')}"
-    lead = f"{plural(counts.distributions, 'distribution')}; what the model reaches is not known"
+    total = plural(counts.distributions, "distribution")
+    lead = f"{total}; what the model reaches is not known"
     if counts.reachable is not None:
-        lead = f"The model can reach {of}"
+        lead = f"The model can reach {counts.reachable:,} of {total}"
     tally = [
         element("li", badge(verdict), " ", element("span", f"{count:,}", class_="number"))
         for verdict, count in sorted(counts.by_verdict, reverse=True)
