@@ -156,7 +156,7 @@ def read(payload: bytes, what: str = "statement") -> Proof:
     proof = _read_predicate(inner)
     fields.items("subject")  # objects, each of them
     if not fields.problems and not _covers(document["subject"], proof):
-        fields.problem("subject", "other digests than the predicate has for train, serve and model")
+        fields.problem("subject", "not what the predicate says of train, serve and model")
     if fields.problems:
         raise StatementError("; ".join(fields.problems))
     return proof
@@ -243,8 +243,10 @@ def _covers(subjects: list[dict[str, Any]], proof: Proof) -> bool:
     wanted = _subjects(proof.train, proof.serve, proof.model_digest)
     return len(subjects) == len(wanted) and all(
         found.get("name") == each["name"]
-        and isinstance(found.get("digest"), dict)
-        and each["digest"].items() <= found["digest"].items()
+        and all(
+            isinstance(found.get(key), dict) and each[key].items() <= found[key].items()
+            for key in ("digest", "annotations")
+        )
         for found, each in zip(subjects, wanted, strict=True)
     )
 
