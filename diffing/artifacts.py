@@ -9,7 +9,7 @@ import os
 import re
 import zipfile
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 from diffing.bytestream import DAMAGED, Stream, unpacked
 from diffing.errors import DiffError
@@ -61,7 +61,7 @@ def read_artifact(path: str, label: str, found: Findings) -> bool:
         return True
 
 
-def _file(file: BinaryIO, head: bytes, label: str, found: Findings, *, named: bool, size: int | None) -> bool:
+def _file(file: IO[bytes], head: bytes, label: str, found: Findings, *, named: bool, size: int | None) -> bool:
     """A bare or compressed pickle. `named`: its name says that it is one, so that anything else is a problem."""
     if head.startswith(_ARRAY):
         return _array(file, label, found, size)
@@ -103,8 +103,8 @@ def _pickles(stream: Stream, label: str, found: Findings) -> bool:
     return True
 
 
-def _array(file: BinaryIO, label: str, found: Findings, size: int | None) -> bool:
-    """numpy's own format (numpy.lib.format): a pickle lies in it when the elements are objects."""
+def _array(file: IO[bytes], label: str, found: Findings, size: int | None) -> bool:
+    """Numpy's own format (numpy.lib.format): a pickle lies in it when the elements are objects."""
     stream = Stream(file, size=size, most=None if size is not None else MOST_UNPACKED)
     try:
         wide = stream.read(8)[6] > 1
@@ -117,7 +117,7 @@ def _array(file: BinaryIO, label: str, found: Findings, size: int | None) -> boo
     return True
 
 
-def _archive(file: BinaryIO, label: str, found: Findings) -> bool:
+def _archive(file: IO[bytes], label: str, found: Findings) -> bool:
     """A zip file: torch's (data.pkl), skops' (schema.json), numpy's (npz)."""
     read = False
     try:
@@ -142,10 +142,10 @@ def _archive(file: BinaryIO, label: str, found: Findings) -> bool:
 
 
 def _schema(data: bytes, label: str, found: Findings) -> bool:
-    """skops' schema: nested nodes that name a module and a class each, or the path of a function's module."""
+    """Skops' schema: nested nodes that name a module and a class each, or the path of a function's module."""
     try:
         if len(data) > _LARGEST_SCHEMA:
-            raise ValueError(f"more than {_LARGEST_SCHEMA:,} bytes")  # noqa: TRY003 - handled right here
+            raise ValueError(f"more than {_LARGEST_SCHEMA:,} bytes")
         waiting: list[Any] = [json.loads(data)]
     except (ValueError, RecursionError) as error:
         found.problems.add(f"{label}: a schema that cannot be read ({error})")
@@ -169,7 +169,7 @@ def _source(data: bytes, label: str, found: Findings) -> bool:
     """The imports of a source file, those within functions too."""
     try:
         if len(data) > _LARGEST_SOURCE:
-            raise ValueError(f"more than {_LARGEST_SOURCE:,} bytes")  # noqa: TRY003 - handled right here
+            raise ValueError(f"more than {_LARGEST_SOURCE:,} bytes")
         tree = ast.parse(data)
         found.imports |= {(label, module, name) for module, name in _imports(tree)}
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from diffing import closure, fixing, grading, observing, requirements
+from diffing import closure, grading, observing, requirements
 from diffing import policy as policies
 from diffing.comparison import compare
 from diffing.report import Counts, Coverage, Report
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from diffing.policy import Policy
     from diffing.reach import Reach
     from diffing.report import Difference, Share
+    from diffing.requirements import Requirements
     from diffing.rules.catalogue import Catalogue
     from diffing.sides import Side
     from diffing.usage import Usage
@@ -35,21 +35,24 @@ def assess(
     *,
     today: date,
     usage: Usage | None = None,
+    declared: Requirements | None = None,
     policy: Policy = policies.DEFAULT,
     catalogue: Catalogue | None = None,
 ) -> Report:
     """Grade every difference between `train` and `serve`, and judge them by `policy`.
 
-    `usage` is what the model needs (`usage.read_model`); without it everything counts as reachable. `today` decides which waivers hold.
+    `usage` is what the model uses (`usage.read_model`) and `declared` what its requirements.txt says (`requirements.read`): without either
+    everything counts as reachable. `today` decides which waivers hold.
     Raises DiffError: `serve` has to be an environment.
     """
     catalogue = catalogue or rules.load()
     found = _observe(train, serve)
-    reach = _reach(train, serve, usage)
+    reach = _reach(train, serve, usage, declared)
     graded = grading.grade(found, reach, catalogue)
     flags = grading.flags(graded, found.unknown)
     verdict = worst((_floor(train, serve), *(each.severity for each in graded)))
     judged = policies.judge(policy, graded, flags, verdict, today, catalogue.ids)
+    shares = grading.shares(found, judged.differences, reach)
     report = Report(
         verdict=verdict,
         passed=judged.passed,
@@ -59,13 +62,13 @@ def assess(
         serve=serve.summary(),
         policy=judged.summary,
         rules_version=catalogue.version,
-        counts=_counts(found, judged.differences, reach, _names(train, serve)),
+        counts=_counts(found, judged.differences, shares, reach, _names(train, serve)),
         differences=judged.differences,
         normalised=found.normalised,
-        shares=_shares(found, judged.differences, reach),
+        shares=shares,
         fix=None,
     )
-    return replace(report, fix=fixing.fix(report, train, serve))
+    return report
 
 
 def _observe(train: Side, serve: Side) -> Observations:
@@ -75,9 +78,9 @@ def _observe(train: Side, serve: Side) -> Observations:
     return observing.observe(train.environment, serve.environment, diff)
 
 
-def _reach(train: Side, serve: Side, usage: Usage | None) -> Reach:
-    sides = [side.description for side in (train, serve) if side.description is not None]
-    return closure.reach(usage, train.requirements, sides)
+def _reach(train: Side, serve: Side, usage: Usage | None, declared: Requirements | None) -> Reach:
+    sides = (side.description for side in (train, serve) if side.description is not None)
+    return closure.reach(usage, declared or train.requirements, *sides)
 
 
 def _floor(train: Side, serve: Side) -> Verdict:
@@ -88,34 +91,16 @@ def _floor(train: Side, serve: Side) -> Verdict:
     return Verdict.IDENTICAL if left == right else Verdict.EQUIVALENT
 
 
-def _severities(differences: Iterable[Difference]) -> dict[str, Verdict]:
-    """The worst severity for each owner that has a difference."""
-    found: dict[str, Verdict] = {}
-    for each in differences:
-        owner = each.owner or ""
-        found[owner] = max(found.get(owner, Verdict.IDENTICAL), each.severity)
-    return found
-
-
-def _shares(found: Observations, differences: Sequence[Difference], reach: Reach) -> tuple[Share, ...]:
-    severities = _severities(differences)
-    return tuple(
-        replace(
-            share,
-            verdict=max(share.verdict, severities.get(share.owner, Verdict.IDENTICAL)),
-            reachable=reach.reaches(share.owner),
-        )
-        for share in found.shares
-    )
-
-
-def _counts(found: Observations, differences: Sequence[Difference], reach: Reach, names: frozenset[str]) -> Counts:
-    severities = _severities(differences)
-    own = {share.owner: share.verdict for share in found.shares}
+def _counts(
+    found: Observations,
+    differences: Sequence[Difference],
+    shares: Iterable[Share],
+    reach: Reach,
+    names: frozenset[str],
+) -> Counts:
+    own = {share.owner: share.verdict for share in shares}
     counted = names if reach.distributions is None else names & reach.distributions
-    verdicts = Counter(
-        max(own.get(name, Verdict.IDENTICAL), severities.get(name, Verdict.IDENTICAL)) for name in counted
-    )
+    verdicts = Counter(own.get(name, Verdict.IDENTICAL) for name in counted)
     return Counts(
         distributions=len(names),
         reachable=len(counted) if reach.known else None,

@@ -8,7 +8,7 @@ import io
 import lzma
 import os
 import zlib
-from typing import TYPE_CHECKING, BinaryIO
+from typing import IO, TYPE_CHECKING, cast
 
 from diffing.errors import DiffError
 
@@ -32,7 +32,7 @@ class Stream:
     `most`: how many bytes may be gone through (compressed data can hold any number of them); not for files on disk, where `size` is known.
     """
 
-    def __init__(self, file: BinaryIO, *, size: int | None = None, most: int | None = None) -> None:
+    def __init__(self, file: IO[bytes], *, size: int | None = None, most: int | None = None) -> None:
         self._file = file
         self._size = size
         self._most = most
@@ -143,7 +143,7 @@ class Part(Stream):
 class _Inflated(io.RawIOBase):
     """zlib's own format, unpacked while it is read."""
 
-    def __init__(self, file: BinaryIO) -> None:
+    def __init__(self, file: IO[bytes]) -> None:
         self._file = file
         self._inflater = zlib.decompressobj()
 
@@ -167,14 +167,14 @@ class _Inflated(io.RawIOBase):
 DAMAGED = (EOFError, OSError, zlib.error, lzma.LZMAError)
 
 
-def unpacked(file: BinaryIO, head: bytes) -> BinaryIO | None:
+def unpacked(file: IO[bytes], head: bytes) -> IO[bytes] | None:
     """What `file` unpacks to, by its first bytes (those that joblib looks for); None when they are no known compression's."""
     if head.startswith(b"\x1f\x8b"):
-        return gzip.GzipFile(fileobj=file)  # type: ignore[return-value]
+        return cast("IO[bytes]", gzip.GzipFile(fileobj=file))
     if head.startswith(b"BZh"):
-        return bz2.BZ2File(file)
+        return cast("IO[bytes]", bz2.BZ2File(file))
     if head.startswith((b"\xfd7zXZ\x00", b"\x5d\x00")):
-        return lzma.LZMAFile(file)
+        return cast("IO[bytes]", lzma.LZMAFile(file))
     if head[:1] == b"\x78" and int.from_bytes(head[:2], "big") % 31 == 0:
-        return io.BufferedReader(_Inflated(file))
+        return cast("IO[bytes]", io.BufferedReader(_Inflated(file)))
     return None

@@ -6,11 +6,12 @@ import re
 from collections import deque
 from typing import TYPE_CHECKING
 
-from packaging.markers import UndefinedComparison, UndefinedEnvironmentName
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
+from diffing.marking import holds, variables
 from diffing.reach import EVERYTHING, Reach
+from diffing.requirements import named
 from snapshot.facts.model import PYTHON
 
 if TYPE_CHECKING:
@@ -20,41 +21,11 @@ if TYPE_CHECKING:
 
     from diffing.requirements import Requirements
     from diffing.usage import Usage, Use
-    from snapshot.model import Description, Interpreter
+    from snapshot.model import Description
 
 _BEGINNING = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^]]*)\])?")
-_IMPLEMENTATIONS = {"cpython": "CPython", "pypy": "PyPy"}
-
 #: A distribution, and one of its extras (empty: itself).
 _Node = tuple[str, str]
-
-
-def markers(python: Interpreter) -> dict[str, str]:
-    """The variables of PEP 508 markers on that interpreter, as far as it says: nothing is taken from the running one."""
-    system, _, machine = python.platform.partition("-")
-    return {
-        "implementation_name": python.implementation.lower(),
-        "implementation_version": python.version,
-        "os_name": "posix",
-        "platform_machine": machine,
-        "platform_python_implementation": _IMPLEMENTATIONS.get(python.implementation.lower(), python.implementation),
-        "platform_release": "",
-        "platform_system": system.capitalize(),
-        "platform_version": "",
-        "python_full_version": python.version,
-        "python_version": python.minor,
-        "sys_platform": system,
-    }
-
-
-def holds(marker: Marker | None, environment: Mapping[str, str], extra: str = "") -> bool:
-    """Whether a marker holds. One that cannot be evaluated does: what may be needed counts as needed."""
-    if marker is None:
-        return True
-    try:
-        return bool(marker.evaluate({**environment, "extra": extra}))
-    except (UndefinedEnvironmentName, UndefinedComparison):
-        return True
 
 
 def reach(usage: Usage | None, requirements: Requirements | None, *sides: Description) -> Reach:
@@ -65,6 +36,8 @@ def reach(usage: Usage | None, requirements: Requirements | None, *sides: Descri
     """
     if usage is None and requirements is None:
         return EVERYTHING
+    if requirements is not None:
+        requirements = named(requirements, *(side.facts for side in sides))
     owners = _owners(sides)
     used = {use: found for use in usage.uses if (found := _owner(use, owners))} if usage else {}
     unnamed = requirements is not None and any(item.name is None and not item.constraint for item in requirements.items)
@@ -74,7 +47,7 @@ def reach(usage: Usage | None, requirements: Requirements | None, *sides: Descri
     roots = {(owner, "") for found in used.values() for owner in found}
     needed: dict[str, str] = {}
     for side in sides:
-        environment = markers(side.snapshot.interpreter)
+        environment = variables(side.snapshot.interpreter)
         for name, by in _walk(roots | _required(requirements, environment), _requires(side), environment):
             needed.setdefault(name, by)
     installed = {str(canonicalize_name(row.name)) for side in sides for row in side.facts.distributions or ()}
@@ -120,8 +93,8 @@ def _required(requirements: Requirements | None, environment: Mapping[str, str])
         return set()
     return {
         (item.name, extra)
-        for item in requirements.items
-        if item.name is not None and not item.constraint and holds(item.condition, environment)
+        for item in requirements.applicable(environment)
+        if item.name is not None and not item.constraint
         for extra in ("", *item.extras)
     }
 
@@ -162,7 +135,7 @@ def _walk(
             named.add(name)
             yield name, by
         for needed, extras, marker in requires.get(name, ()):
-            if holds(marker, environment, extra):
+            if holds(marker, environment, extra=extra):
                 fresh = [(needed, wanted) for wanted in ("", *extras) if (needed, wanted) not in seen]
                 seen.update(fresh)
                 waiting.extend((node, name) for node in fresh)
@@ -187,12 +160,10 @@ def _because(
             best[owner] = min(rank, best.get(owner, rank))
     for owner, (how, _, file, module) in best.items():
         found[owner] = [f"{file} {'may use' if _ORDER[how] == 'mention' else 'uses'} {module}"]
-    environments = [markers(side.snapshot.interpreter) for side in sides]
-    for item in requirements.items if requirements else ():
-        if item.name is None or item.constraint:
-            continue
-        if any(holds(item.condition, environment) for environment in environments):
-            found.setdefault(item.name, []).append(f"from {item.where}")
+    for side in sides:
+        for item in requirements.applicable(variables(side.snapshot.interpreter)) if requirements else ():
+            if item.name is not None and not item.constraint:
+                found.setdefault(item.name, []).append(f"from {item.where}")
     return {name: "; ".join(dict.fromkeys(said)) for name, said in found.items()}
 
 

@@ -30,9 +30,7 @@ def read_lock(path: str, label: str, problems: list[str]) -> Requirements | None
     except tomllib.TOMLDecodeError as error:
         problems.append(f"{label}: not TOML: {error}")
         return None
-    wrong = [
-        f"{label}: {masked(str(problem))}" for rows in (table.get("packages"),) for problem in _each(rows)
-    ]
+    wrong = [f"{label}: {masked(str(problem))}" for rows in (table.get("packages"),) for problem in _each(rows)]
     if wrong:
         problems += wrong
         return None
@@ -42,7 +40,7 @@ def read_lock(path: str, label: str, problems: list[str]) -> Requirements | None
         problems.append(f"{label}: {masked(str(error))}")
         return None
     items = tuple(_item(package, label) for package in lock.packages)
-    return Requirements(label, "pylock", items, str(lock.requires_python or ""))
+    return Requirements(label, "pylock", items, str(lock.requires_python or ""), tuple(lock.default_groups or ()))
 
 
 def _each(rows: Any) -> list[str]:

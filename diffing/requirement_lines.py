@@ -32,7 +32,6 @@ _REMOTE = re.compile(r"(?:https?|ftp|file):", re.IGNORECASE)
 _REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\s*(?:\[[^]]*\])?\s*@")
 
 
-
 class _LineError(ValueError):
     """What is wrong with one line."""
 
@@ -53,25 +52,27 @@ class _Tools:
         kept = locale.setlocale(locale.LC_ALL)
         try:
             from pip._internal.exceptions import InstallationError
+            from pip._internal.req import req_file
             from pip._internal.req.constructors import install_req_from_line
-            from pip._internal.req.req_file import OptionParsingError, get_line_parser, ignore_comments, join_lines
             from piptools.utils import get_hashes_from_ireq, key_from_ireq
         finally:
             locale.setlocale(locale.LC_ALL, kept)  # pip-tools sets it from the environment
-        self.errors = (InstallationError, OptionParsingError)
+        self.errors = (InstallationError, req_file.OptionParsingError)
         self.hashes: Callable[[Any], set[str]] = get_hashes_from_ireq
         self.key: Callable[[Any], str] = key_from_ireq
         self.requirement = partial(install_req_from_line, isolated=True)
-        self._options = get_line_parser(None)
-        self._joined = lambda text: ignore_comments(join_lines(enumerate(text.splitlines(), start=1)))
+        self._options: Callable[[str], tuple[str, Any]] = req_file.get_line_parser(None)
+        self._joined: Callable[[Any], Any] = req_file.join_lines
+        self._without_comments: Callable[[Any], Any] = req_file.ignore_comments
 
     def lines(self, text: str) -> Iterator[tuple[int, str]]:
-        yield from self._joined(text)
+        """The logical lines of a file, each with the number of its first."""
+        yield from self._without_comments(self._joined(enumerate(text.splitlines(), start=1)))
 
     def options(self, line: str) -> tuple[str, Any]:
         """What stands before the options of a line, and these."""
         with contextlib.redirect_stderr(io.StringIO()):  # optparse prints its usage
-            return self._options(line)  # type: ignore[no-any-return]
+            return self._options(line)
 
 
 def _file(
@@ -96,12 +97,10 @@ def _file(
             if wanted:
                 yield _item(wanted, options, tools, label, number, constraint=constraint)
         except (_LineError, InvalidRequirement, InvalidSpecifier, *tools.errors) as error:
-            said = getattr(error, "msg", None) or str(error) or "cannot be read"
-            problems.append(f"{where}: {masked(_first_line(said))}")
-
-
-def _first_line(text: str) -> str:
-    return text.strip().splitlines()[0]
+            said = str(getattr(error, "msg", None) or error or "cannot be read").strip().splitlines()[0]
+            if isinstance(error, InvalidRequirement):
+                said = f"{line!r} is no requirement: {said}"
+            problems.append(f"{where}: {masked(said.removeprefix('-: error: '))}")
 
 
 def _included(options: Any) -> Iterator[tuple[str, bool]]:

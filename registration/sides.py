@@ -35,14 +35,12 @@ def find_sides(
     if requirements is not None:
         found.insert(0, Path(requirements))
         labels.insert(0, requirements)
-    stored = {
-        number: load(subject, store) for number, subject in enumerate(found) if not isinstance(subject, Path)
-    }
+    stored = {number: load(subject, store) for number, subject in enumerate(found) if not isinstance(subject, Path)}
     live = [number for number, subject in enumerate(found) if isinstance(subject, Path) and subject.is_dir()]
     if fingerprint is None:
         fingerprint = len(live) > 1 or any(side.facts.numeric is not None for side in stored.values())
     return [
-        _side(labels[number], subject, stored.get(number), fingerprint=fingerprint, progress=progress, store=store)
+        _side(labels[number], subject, stored.get(number), fingerprint=fingerprint, progress=progress)
         for number, subject in enumerate(found)
     ]
 
@@ -54,7 +52,6 @@ def _side(
     *,
     fingerprint: bool,
     progress: Progress | None,
-    store: Store,
 ) -> Side:
     from diffing.sides import Side
 
@@ -65,7 +62,7 @@ def _side(
     from diffing import requirements
 
     read = requirements.read(subject)
-    return Side(label, "pylock" if read.lock else "requirements", requirements=read)
+    return Side(label, "pylock" if read.kind == "pylock" else "requirements", requirements=read)
 
 
 def load(reference: Reference, store: Store) -> Description:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,8 +9,6 @@ from benchmarks.parity.distributions import DISTRIBUTIONS
 from benchmarks.parity.files import FILES
 from benchmarks.parity.harmless import HARMLESS
 from benchmarks.parity.hosts import HOSTS
-from diffing.assessing import assess
-from diffing.sides import Side
 from diffing.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -61,6 +58,4 @@ def examine(laboratory: Laboratory, change: Change) -> tuple[Examined, Serving]:
     description = serving.describe()
     if change.describe is not None:
         description = change.describe(description)
-    side = Side(str(serving.root), "environment", description)
-    today = dt.datetime.now(tz=dt.timezone.utc).date()
-    return Examined(change, assess(laboratory.train, side, today=today, usage=laboratory.usage)), serving
+    return Examined(change, laboratory.assess(description, str(serving.root))), serving

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import glob
 import hashlib
 import os
@@ -18,13 +19,15 @@ from typing import TYPE_CHECKING
 import snapshot
 from benchmarks.environments import variables
 from benchmarks.errors import CommandFailedError
+from diffing import requirements
+from diffing.assessing import assess
 from diffing.sides import Side
 from diffing.usage import read_model
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from diffing.usage import Usage
+    from diffing.report import Report
     from snapshot.model import Description
 
 #: A model's environment, small enough to be restored eighty times. Flask and what it needs is what the model cannot reach.
@@ -155,9 +158,12 @@ class Laboratory:
         """Two copies as they were trained with: what a tool says of these it says of every pair."""
         return self.restore("unchanged"), self.restore("unchanged-too")
 
-    @property
-    def usage(self) -> Usage:
-        return read_model(self.model)
+    def assess(self, description: Description, label: str) -> Report:
+        """What parity says of it, for the model."""
+        side = Side(label, "environment", description)
+        today = dt.datetime.now(tz=dt.timezone.utc).date()
+        declared = requirements.read(self.model / "requirements.txt")
+        return assess(self.train, side, today=today, usage=read_model(self.model), declared=declared)
 
     def restore(self, name: str) -> Serving:
         where = self.work / "serving" / name

@@ -64,10 +64,12 @@ def decode_all(document: object) -> tuple[Report, ...]:
     """What encode_all made. Raises DocumentError."""
     if not isinstance(document, dict) or "reports" not in document:
         return (decode(document),)
-    reader = _Reader(document, "report")
-    with_path = _versioned(reader)
-    _side(with_path.under("baseline"))
-    return tuple(map(_report, with_path.each("reports")))
+    reader = _versioned(_Reader(document, "report"))
+    _side(reader.under("baseline"))
+    reports = tuple(map(_report, reader.each("reports")))
+    if not reports:
+        raise DocumentError("report.reports: want one report or more, found none")
+    return reports
 
 
 def encode(report: Report) -> dict[str, Any]:

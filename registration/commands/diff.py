@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from registration import console
 from registration.errors import RegistrationError
 from registration.progress import progress_bar
 
@@ -18,6 +19,16 @@ if TYPE_CHECKING:
     from diffing.sides import Side
     from registration.invocation import Invocation
 
+#: The module of a format that is not called like it.
+_RENDERERS = {"json": "document"}
+_COLOURS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "good": {"fg": "green"},
+    "bad": {"fg": "red"},
+    "doubtful": {"fg": "yellow"},
+    "faint": {"dim": True},
+    "strong": {"bold": True},
+}
 FORMATS = ("text", "json", "html", "markdown", "junit", "sarif")
 
 
@@ -78,9 +89,15 @@ def diff(
         raise click.UsageError(f"--json and --format {form} exclude each other; give one of them")
     form = "json" if as_json else form or "text"
     if len(sides) < (1 if requirements else 2):
-        raise click.UsageError("there is nothing to compare with; give TRAIN and SERVE, or --requirements FILE and SERVE")
+        raise click.UsageError(
+            "there is nothing to compare with; give TRAIN and SERVE, or --requirements FILE and SERVE"
+        )
     if plan and (len(sides) > (1 if requirements else 2) or form != "text"):
         raise click.UsageError("--plan is for one serving side, and is text")
+    if everything and (plan or form != "text"):
+        raise click.UsageError(
+            "--plan is not a report; leave out --all" if plan else "--all is for text: the other formats always have all"
+        )
     with progress_bar() as progress:
         from registration.sides import find_sides
 
@@ -91,10 +108,9 @@ def diff(
     if plan:
         from diffing import fixing
 
-        text = "".join(f"{line}\n" for line in fixing.plan(train, others[0]).commands())
+        _write("".join(f"{line}\n" for line in fixing.plan(train, others[0]).commands()), output)
     else:
-        text = render(reports, form, everything=everything)
-    _write(text, output)
+        _show(reports, form, everything=everything, output=output)
     return 0 if all(report.passed for report in reports) else 1
 
 
@@ -102,9 +118,46 @@ def reports_of(train: Side, others: Sequence[Side], *, model: str | None, policy
     """Each of `others` against `train`. `model` and `policy` are paths."""
     from diffing import policy as policies
     from diffing.assessing import assess
+    from diffing.requirements import read
+    from diffing.rules import catalogue
     from diffing.usage import read_model
 
+    rules = catalogue.load()
+    chosen = policies.DEFAULT if policy is None else policies.read(policy, rules.ids)
     usage = None if model is None else read_model(model)
-    chosen = policies.DEFAULT if policy is None else policies.read(policy)
+    declared = read(usage.requirements) if usage is not None and usage.requirements else None
     today = dt.datetime.now(tz=dt.timezone.utc).date()
-    return [assess(train, side, today=today, usage=usage, policy=chosen) for side in others]
+    return [
+        assess(train, side, today=today, usage=usage, declared=declared, policy=chosen, catalogue=rules)
+        for side in others
+    ]
+
+
+def _show(reports: Sequence[Report], form: str, *, everything: bool, output: str | None) -> None:
+    if form == "text" and output is None:
+        from diffing.rendering import text
+
+        for line in text.lines(reports, full=everything):
+            click.echo("".join(click.style(span.text, **_COLOURS[span.style.value]) for span in line))
+        return
+    _write(render(reports, form, everything=everything), output)
+
+
+def render(reports: Sequence[Report], form: str, *, everything: bool) -> str:
+    """The reports in one of FORMATS; only text has an `everything` of its own, the others always have all."""
+    if form == "text":
+        from diffing.rendering import text
+
+        return text.render(reports, full=everything)
+    renderer = import_module(f"diffing.rendering.{_RENDERERS.get(form, form)}")
+    return str(renderer.render(reports))
+
+
+def _write(text: str, output: str | None) -> None:
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        Path(output).write_bytes(text.encode("utf-8", "backslashreplace"))
+    except OSError as error:
+        raise OutputError(f"cannot write the report to {output}: {error.strerror}") from error

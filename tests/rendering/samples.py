@@ -6,6 +6,7 @@ from datetime import date
 from hashlib import sha256
 
 from diffing import policy
+from diffing.rendering import document, junit, markdown, sarif, text
 from diffing.report import (
     Counts,
     Coverage,
@@ -223,3 +224,13 @@ EQUIVALENT = report(
 )
 
 SAMPLES = {"drifted": (DRIFTED,), "equivalent": (EQUIVALENT,), "fleet": (DRIFTED, EQUIVALENT)}
+
+#: How each golden file is made: by suffix.
+RENDERERS = {
+    "txt": text.render,
+    "all.txt": lambda reports: text.render(reports, full=True),
+    "json": document.render,
+    "md": markdown.render,
+    "xml": junit.render,
+    "sarif": sarif.render,
+}
