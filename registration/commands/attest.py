@@ -54,14 +54,16 @@ def attest(
     output: str | None,
     as_json: bool,
 ) -> int:
-    r"""Compare B with A as diff does, and sign what came out: an in-toto statement in a DSSE envelope.
+    """Compare B with A as diff does, and sign what came out: an in-toto statement in a DSSE envelope.
 
     A and B are snapshots or prefixes of environments. A verdict beyond the policy is signed too: that a check failed is as worth
     knowing as that it passed.
 
     \b
-    Exit codes: 0 within the policy, 1 beyond it (signed all the same), 2 wrong use or an error (nothing is signed).
-    """
+    Exit codes: 0 within the policy
+                1 beyond it (signed all the same)
+                2 wrong use or an error (nothing is signed)
+    """  # noqa: D301 (a backspace: click keeps the lines)
     from diffing import attesting, dsse, keys
     from snapshot.serialize import canonical
 

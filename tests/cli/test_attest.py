@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import stat
 import sys
 
@@ -283,3 +284,17 @@ def test_a_bad_signature_ends_it_before_the_environment_is_read(envparity, libra
     envparity("keygen", tmp_path / "other")
     envparity.error("verify-attestation", ENVELOPE, "--key", tmp_path / "other.pub", "--against", "live")
     assert library.calls == []
+
+
+@pytest.mark.parametrize("command", [(), ("attest",), ("verify-attestation",)])
+def test_help_has_a_line_for_each_exit_code(envparity, command):
+    said = envparity(*command, "--help").stdout
+    assert re.search(r"^  Exit codes: 0 .*$", said, re.MULTILINE)
+    assert "\\b" not in said
+    assert [line for line in said.splitlines() if len(line) > 80] == []
+
+
+def test_exit_codes_stand_below_each_other(envparity):
+    said = envparity("verify-attestation", "--help").stdout
+    for code in (1, 2):
+        assert re.search(rf"^ +{code} \w", said, re.MULTILINE)
