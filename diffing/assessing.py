@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
@@ -13,6 +14,7 @@ from diffing.comparison import compare
 from diffing.report import Counts, Coverage, Report
 from diffing.rules import catalogue as rules
 from diffing.verdict import Verdict, worst
+from snapshot.facts.model import PYTHON
 from snapshot.parity import strict_digest
 
 if TYPE_CHECKING:
@@ -52,8 +54,8 @@ def assess(
     flags = grading.flags(graded, found.unknown)
     verdict = worst((_floor(train, serve), *(each.severity for each in graded)))
     judged = policies.judge(policy, graded, flags, verdict, today, catalogue.ids)
-    shares = grading.shares(found, judged.differences, reach)
-    report = Report(
+    shares = _shares(found, judged.differences, reach)
+    return Report(
         verdict=verdict,
         passed=judged.passed,
         flags=flags,
@@ -68,7 +70,6 @@ def assess(
         shares=shares,
         fix=None,
     )
-    return report
 
 
 def _observe(train: Side, serve: Side) -> Observations:
@@ -89,6 +90,22 @@ def _floor(train: Side, serve: Side) -> Verdict:
         return Verdict.EQUIVALENT
     left, right = (strict_digest(side.environment.snapshot) for side in (train, serve))
     return Verdict.IDENTICAL if left == right else Verdict.EQUIVALENT
+
+
+def _shares(found: Observations, differences: Iterable[Difference], reach: Reach) -> tuple[Share, ...]:
+    """The shares of the picture, each with its owner's worst verdict and whether the model can reach it."""
+    verdicts: dict[str, Verdict] = {}
+    for each in differences:
+        owner = each.owner or each.subject
+        verdicts[owner] = max(verdicts.get(owner, Verdict.IDENTICAL), each.severity)
+    return tuple(
+        replace(
+            share,
+            verdict=max(share.verdict, verdicts.get(share.owner, Verdict.IDENTICAL)),
+            reachable=True if share.owner == PYTHON else reach.reaches(share.owner),
+        )
+        for share in found.shares
+    )
 
 
 def _counts(

@@ -11,6 +11,7 @@ import io
 import locale
 import os
 import re
+import warnings
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -51,10 +52,12 @@ class _Tools:
     def __init__(self) -> None:
         kept = locale.setlocale(locale.LC_ALL)
         try:
-            from pip._internal.exceptions import InstallationError
-            from pip._internal.req import req_file
-            from pip._internal.req.constructors import install_req_from_line
-            from piptools.utils import get_hashes_from_ireq, key_from_ireq
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # older pips import what setuptools deprecates
+                from pip._internal.exceptions import InstallationError
+                from pip._internal.req import req_file
+                from pip._internal.req.constructors import install_req_from_line
+                from piptools.utils import get_hashes_from_ireq, key_from_ireq
         finally:
             locale.setlocale(locale.LC_ALL, kept)  # pip-tools sets it from the environment
         self.errors = (InstallationError, req_file.OptionParsingError)

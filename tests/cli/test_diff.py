@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import xml.etree.ElementTree as ElementTree
+import xml.etree.ElementTree as ET
 
 import pytest
 
@@ -113,7 +113,7 @@ def test_every_format(envparity, trained, live):
     assert found["text"] == envparity("diff", "churn/3", "live", code=1).stdout
     assert found["html"].startswith("<!doctype html>")
     assert "DRIFTED" in found["markdown"]
-    assert ElementTree.fromstring(found["junit"]).tag == "testsuites"
+    assert ET.fromstring(found["junit"]).tag == "testsuites"
     assert json.loads(found["sarif"])["version"] == "2.1.0"
 
 
