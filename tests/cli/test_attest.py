@@ -22,6 +22,34 @@ ENVELOPE = GOLDEN / "envelope.json"
 KEYID = keys.keyid(keys.public_key(TEST_PUB, "test key"))
 
 
+@pytest.fixture
+def trained(store, make, library):
+    """Snapshots `churn/3`, and `churn/4` with a file edited."""
+    for name, core in (("churn/3", b"1"), ("churn/4", b"edited")):
+        described = make.training(core=core)
+        library.environments[make.publish(store, described, name).snapshot] = described
+
+
+@pytest.mark.parametrize(("serve", "code"), [("churn/3", 0), ("churn/4", 1)])
+def test_what_is_signed_is_what_diff_says(envparity, trained, key, tmp_path, serve, code):
+    out = tmp_path / "proof.json"
+    found = envparity.json("diff", "churn/3", serve, code=code)
+    envparity("attest", "churn/3", serve, "--key", key, "--output", out, code=code)
+    proved = envparity.json("verify-attestation", out, "--key", PUB, "--against", serve, code=code)
+    predicate = proved["statement"]["predicate"]
+    shared = predicate.keys() & found.keys()
+    assert {"verdict", "passed", "flags", "coverage", "train", "serve", "policy", "counts"} <= shared
+    assert {name: predicate[name] for name in shared} == {name: found[name] for name in shared}
+    assert proved["against"] == {"subject": serve, "parity_root": found["serve"]["parity_root"], "same": True}
+    assert proved["ok"] is (code == 0)
+
+
+def test_a_file_of_requirements_is_no_side(envparity, trained, key, tmp_path):
+    (tmp_path / "requirements.txt").write_text("click==8.1.7\n")
+    said = envparity.error("attest", tmp_path / "requirements.txt", "churn/3", "--key", key)
+    assert "has no parity root: it is of kind requirements, and only environments are attested" in said
+
+
 def test_keygen(envparity, tmp_path):
     path = tmp_path / "key"
     said = envparity("keygen", path).stdout.splitlines()
