@@ -11,6 +11,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from diffing.bytestream import TruncatedError
 from diffing.errors import DiffError
 
 if TYPE_CHECKING:
@@ -271,7 +272,7 @@ class _Reading:
         part, inner = self.stream.part(size), Contents()
         try:
             scan(part, inner, budget=self.budget, depth=self.depth + 1)
-        except DamagedPickleError:
+        except (DamagedPickleError, TruncatedError):
             inner = Contents()  # data that only begins like one: no unpickler could read it either
         part.finish()
         self.contents.add(inner)
