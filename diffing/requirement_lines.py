@@ -11,6 +11,7 @@ import io
 import locale
 import os
 import re
+import warnings
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -51,10 +52,12 @@ class _Tools:
     def __init__(self) -> None:
         kept = locale.setlocale(locale.LC_ALL)
         try:
-            from pip._internal.exceptions import InstallationError
-            from pip._internal.req import req_file
-            from pip._internal.req.constructors import install_req_from_line
-            from piptools.utils import get_hashes_from_ireq, key_from_ireq
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)  # pip's own, of parts that it brings along
+                from pip._internal.exceptions import InstallationError
+                from pip._internal.req import req_file
+                from pip._internal.req.constructors import install_req_from_line
+                from piptools.utils import get_hashes_from_ireq, key_from_ireq
         finally:
             locale.setlocale(locale.LC_ALL, kept)  # pip-tools sets it from the environment
         self.errors = (InstallationError, req_file.OptionParsingError)
@@ -100,7 +103,7 @@ def _file(
             said = str(getattr(error, "msg", None) or error or "cannot be read").strip().splitlines()[0]
             if isinstance(error, InvalidRequirement):
                 said = f"{line!r} is no requirement: {said}"
-            problems.append(f"{where}: {masked(said.removeprefix('-: error: '))}")
+            problems.append(f"{where}: {masked(said.rpartition(': error: ')[2])}")
 
 
 def _included(options: Any) -> Iterator[tuple[str, bool]]:
@@ -113,8 +116,8 @@ def _item(text: str, options: Any, tools: _Tools, label: str, number: int, *, co
     if _is_reference(text) and not _REFERENCE.match(text):
         condition = Marker(marker) if marker.strip() else None
         return _direct(bare.strip(), label, number, condition=condition, constraint=constraint)
+    Requirement(text)  # packaging first: what pip has on board may be years older, and takes more
     found = tools.requirement(text, hash_options=options.hashes or {}, constraint=constraint)
-    # Once more by packaging: what pip has on board may be years older.
     parsed = Requirement(str(found.req))
     condition = parsed.marker or (Marker(str(found.markers)) if found.markers else None)
     if parsed.url:
