@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from diffing.report import Difference
 from diffing.rules.catalogue import attributes_of
-from diffing.verdict import Flag, Level, Verdict, worst
+from diffing.verdict import Flag, Level, Verdict
 from snapshot.facts.model import PYTHON
-from snapshot.model import Kind
 from snapshot.serialize import canonical
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from diffing.observation import Observation, Observations
     from diffing.reach import Reach
-    from diffing.report import Share, Unknown
+    from diffing.report import Unknown
     from diffing.rules.catalogue import Catalogue
 
 #: What is beyond the model's reach counts no more than this.
@@ -40,7 +38,7 @@ def _order(difference: Difference) -> tuple[object, ...]:
 def _grade(observation: Observation, reach: Reach, catalogue: Catalogue) -> Difference:
     attributes = attributes_of(observation, reach)
     rule = catalogue.match_attributes(observation, attributes)
-    reachable = True if rule.always else _reachable(observation, reach, attributes)
+    reachable = True if rule.always else _reachable(observation, reach)
     return Difference(
         rule=rule.id,
         level=observation.level,
@@ -76,16 +74,14 @@ def _digest(observation: Observation) -> str:
     return "sha256:" + sha256(canonical(named)).hexdigest()
 
 
-def _reachable(observation: Observation, reach: Reach, attributes: Mapping[str, str]) -> bool | None:
-    if observation.kind == "python-files":
-        return {"yes": True, "no": False}.get(attributes["closure"])
+def _reachable(observation: Observation, reach: Reach) -> bool | None:
     if observation.level in _SHARED or observation.kind == "search-path" or observation.owner == PYTHON:
         return True
     if not reach.known:
         return None
-    if reach.reaches(observation.owner):
+    if reach.reaches(observation.owner) or reach.reaches(observation.attributes.get("within")):
         return True
-    return _imported(attributes.get("module"), reach)
+    return _imported(observation.attributes.get("module"), reach)
 
 
 def _imported(module: str | None, reach: Reach) -> bool | None:
@@ -112,21 +108,3 @@ def flags(differences: Iterable[Difference], unknown: Iterable[Unknown]) -> tupl
     if any(True for _ in unknown):
         found.add(Flag.UNKNOWN)
     return tuple(flag for flag in Flag if flag in found)
-
-
-def shares(observations: Observations, differences: Iterable[Difference], reach: Reach) -> tuple[Share, ...]:
-    """The shares of the picture, each with its owner's worst verdict and whether the model can reach it."""
-    verdicts: dict[str, list[Verdict]] = {}
-    for difference in differences:
-        nobody = Kind.ENVIRONMENT if difference.subject == Kind.ENVIRONMENT.value else Kind.UNOWNED
-        if difference.owner is None and difference.path is None:
-            continue  # of the machine or the process: nobody's files
-        verdicts.setdefault(difference.owner or nobody.value, []).append(difference.severity)
-    return tuple(
-        replace(share, verdict=worst(verdicts.get(share.owner, ())), reachable=_share_reach(share.owner, reach))
-        for share in observations.shares
-    )
-
-
-def _share_reach(owner: str, reach: Reach) -> bool | None:
-    return True if owner == PYTHON else reach.reaches(owner)

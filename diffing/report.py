@@ -128,13 +128,17 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class PolicySummary:
-    """The policy that decided. `name` is its file's, or `default`; `problems` are waivers that expired or match nothing."""
+    """The policy that decided. `name` is its file's, or `default`; `problems` are waivers that expired or match nothing.
+
+    `overrides` say by rule id what its differences count as against the policy instead, None: not at all.
+    """
 
     name: str
     digest: str
     maximum: Verdict
     forbidden: tuple[Flag, ...]
     problems: tuple[str, ...] = ()
+    overrides: tuple[tuple[str, Verdict | None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

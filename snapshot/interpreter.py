@@ -27,6 +27,7 @@ class Probe:
     """What the interpreter said of itself. Paths are absolute; `magic` are the four bytes a `.pyc` starts with.
 
     `built` is the prefix it was built for, which is not `base` when the directory was moved; empty when it is unknown.
+    `settings` are texts such as `Py_DEBUG=0`.
     """
 
     implementation: str
@@ -45,6 +46,9 @@ class Probe:
     site: tuple[str, ...]
     base_site: tuple[str, ...]
     built: str = ""
+    build: str = ""
+    compiler: str = ""
+    settings: tuple[str, ...] = ()
 
 
 def target_command(python: str, script: str, *arguments: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from diffing.observing.sides import owner_of
@@ -12,30 +12,37 @@ from snapshot.model import Kind
 
 if TYPE_CHECKING:
     from diffing.observing.sides import Sides
-    from snapshot.model import Layer, Snapshot
+    from snapshot.model import Layer
 
 
 def share_out(sides: Sides) -> tuple[Share, ...]:
-    """One share an owner, the largest first; where the sides differ in size, the larger. Verdicts come with the grades."""
+    """One share an owner, the largest first; where the sides differ in size, the larger.
+
+    The verdict is what follows from the files alone: EQUIVALENT where any stored byte differs. Grades come on top of that.
+    """
     sizes, files = Counter[str](), Counter[str]()
-    for totals, count in ((sizes, "size"), (files, "files")):
-        for side in (sides.train, sides.serve):
-            for owner, number in _totals(side.snapshot, count).items():
-                totals[owner] = max(totals[owner], number)
+    stored: tuple[defaultdict[str, set[object]], defaultdict[str, set[object]]] = (defaultdict(set), defaultdict(set))
+    for side, rows in zip((sides.train, sides.serve), stored, strict=True):
+        size, count = Counter[str](), Counter[str]()
+        for layer in side.snapshot.layers:
+            owner = _name(layer)
+            size[owner] += layer.size
+            count[owner] += layer.files
+            rows[owner].add((layer.name, layer.version, layer.mount, layer.tree))
+        sizes |= size
+        files |= count
     differing = Counter[str]()
     for change in sides.diff.files:
         differing.update({_name(state.owner) for state in change.states})
     shares = [
-        Share(owner, size, files[owner], differing[owner], Verdict.IDENTICAL, None) for owner, size in sizes.items()
+        Share(owner, sizes[owner], files[owner], differing[owner], _verdict(stored[0][owner], stored[1][owner]), None)
+        for owner in stored[0].keys() | stored[1].keys()
     ]
     return tuple(sorted(shares, key=lambda share: (-share.bytes, share.owner)))
 
 
-def _totals(snapshot: Snapshot, count: str) -> Counter[str]:
-    totals = Counter[str]()
-    for layer in snapshot.layers:
-        totals[_name(layer)] += getattr(layer, count)
-    return totals
+def _verdict(train: set[object], serve: set[object]) -> Verdict:
+    return Verdict.IDENTICAL if train == serve else Verdict.EQUIVALENT
 
 
 def _name(layer: Layer) -> str:

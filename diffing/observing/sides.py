@@ -52,6 +52,15 @@ class Sides:
             return None
         return _by_pin(train), _by_pin(serve)
 
+    def package_owner(self, module: str) -> str | None:
+        """The distribution whose top-level module that is, on either side."""
+        return self._package_owners.get(module)
+
+    @cached_property
+    def _package_owners(self) -> dict[str, str]:
+        rows = [module for side in (self.serve, self.train) for module in side.facts.modules or ()]
+        return {module.name: module.owner for module in rows if module.owner and module.owner != PYTHON}
+
     def neutral(self, text: str) -> str:
         """A path or an ABI tag without Python's minor version, where the two sides differ in it."""
         minors = {side.minor for side in self.interpreters}

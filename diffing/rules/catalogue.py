@@ -127,24 +127,19 @@ class Catalogue:
 
 
 def attributes_of(observation: Observation, reach: Reach) -> dict[str, str]:
-    """The observation's attributes, and what only the model decides: `pickled`, and `closure` of the interpreter's modules
-    (whether the model imports one that differs: `yes`, `no` or `unknown`).
+    """The observation's attributes, and what only the model decides: `pickled`; `reached` (`yes`, `no` or `unknown`: whether its
+    closure has the owner); `imported`, of the interpreter (`yes` where the model names a standard module that differs).
     """
     attributes = dict(observation.attributes)
     if observation.kind.startswith("python-"):
         attributes["pickled"] = "yes" if reach.pickled else "no"
-        attributes["closure"] = _closure(attributes, reach)
+        names = attributes.get("modules", "").split()
+        attributes["imported"] = "no" if (reach.modules or frozenset()).isdisjoint(names) else "yes"
     else:
         attributes["pickled"] = "yes" if observation.owner in reach.pickled else "no"
+        reached = reach.reaches(observation.owner)
+        attributes["reached"] = "unknown" if reached is None else "yes" if reached else "no"
     return attributes
-
-
-def _closure(attributes: Mapping[str, str], reach: Reach) -> str:
-    if reach.modules is None or attributes.get("modules") is None:
-        return "unknown"
-    if attributes.get("executable") == "yes":
-        return "yes"
-    return "no" if reach.modules.isdisjoint(attributes["modules"].split()) else "yes"
 
 
 @cache

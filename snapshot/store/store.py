@@ -31,7 +31,7 @@ from snapshot.store.scrub import GRACE, Collected, Problem, check, collect, only
 from snapshot.store.summary import Summary, summarise_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from snapshot.model import Descriptor, Digest, Snapshot
@@ -156,7 +156,7 @@ class Store:
     def has(self, digest: Digest) -> bool:
         return self.backend.has(digest)
 
-    def contents(self) -> Mapping[Digest, Descriptor]:
+    def contents(self) -> Contents:
         """Content digest (diff_id, tree, record) to the blob that holds it, over all snapshots.
 
         What it says was true when the snapshots were published: ask `has` before relying on a blob.

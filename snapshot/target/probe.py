@@ -37,6 +37,25 @@ def built_prefix():
         return ""
 
 
+def settings():
+    """How the interpreter was built, as far as programs can notice it. What a version does not know yet it does not have: 0."""
+    config = sysconfig.get_config_var
+    found = {
+        "Py_DEBUG": int(hasattr(sys, "gettotalrefcount")),
+        "Py_GIL_DISABLED": int(bool(config("Py_GIL_DISABLED"))),
+        "Py_TRACE_REFS": int(hasattr(sys, "getobjects")),
+        "WITH_PYMALLOC": int(bool(config("WITH_PYMALLOC"))),
+        "Py_ENABLE_SHARED": int(bool(config("Py_ENABLE_SHARED"))),
+        "abiflags": sys.abiflags,
+        "byteorder": sys.byteorder,
+        "digit_bits": sys.int_info.bits_per_digit,
+        "hash": "%s/%d" % (sys.hash_info.algorithm, sys.hash_info.hash_bits),
+        "maxunicode": sys.maxunicode,
+        "pointer_bits": sys.maxsize.bit_length() + 1,
+    }
+    return ["%s=%s" % row for row in sorted(found.items())]
+
+
 def main():
     prefix = sys.argv[1]
     base = sys.base_prefix
@@ -72,6 +91,9 @@ def main():
                 "scripts": own["scripts"],
                 "site": site_dirs(prefix, scheme()),
                 "base_site": site_dirs(base, "posix_prefix"),
+                "build": ", ".join(filter(None, platform.python_build())),
+                "compiler": platform.python_compiler(),
+                "settings": settings(),
             }
         )
     )
