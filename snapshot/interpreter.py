@@ -26,7 +26,9 @@ class InterpreterError(SnapshotError, OSError):
 class Probe:
     """What the interpreter said of itself. Paths are absolute; `magic` are the four bytes a `.pyc` starts with.
 
-    `built` is the prefix it was built for, which is not `base` when the directory was moved; empty when it is unknown.
+    `built` is the prefix it was built for, which is not `base` when the directory was moved; empty when it is unknown. `path` is
+    its own search path, without any site directory; `built_in` are modules that are part of the executable; `extensions` the
+    endings of compiled modules, in the order in which they are looked for.
     """
 
     implementation: str
@@ -45,6 +47,9 @@ class Probe:
     site: tuple[str, ...]
     base_site: tuple[str, ...]
     built: str = ""
+    path: tuple[str, ...] = ()
+    built_in: tuple[str, ...] = ()
+    extensions: tuple[str, ...] = ()
 
 
 def target_command(python: str, script: str, *arguments: str) -> list[str]:
