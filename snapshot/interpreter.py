@@ -28,7 +28,7 @@ class Probe:
 
     `built` is the prefix it was built for, which is not `base` when the directory was moved; empty when it is unknown. `path` is
     its own search path, without any site directory; `built_in` are modules that are part of the executable; `extensions` the
-    endings of compiled modules, in the order in which they are looked for.
+    endings of compiled modules, in the order in which they are looked for; `settings` are texts such as `Py_DEBUG=0`.
     """
 
     implementation: str
@@ -50,6 +50,9 @@ class Probe:
     path: tuple[str, ...] = ()
     built_in: tuple[str, ...] = ()
     extensions: tuple[str, ...] = ()
+    build: str = ""
+    compiler: str = ""
+    settings: tuple[str, ...] = ()
 
 
 def target_command(python: str, script: str, *arguments: str) -> list[str]:

@@ -38,6 +38,25 @@ def built_prefix():
         return ""
 
 
+def settings():
+    """How the interpreter was built, as far as programs can notice it. What a version does not know yet it does not have: 0."""
+    config = sysconfig.get_config_var
+    found = {
+        "Py_DEBUG": int(hasattr(sys, "gettotalrefcount")),
+        "Py_GIL_DISABLED": int(bool(config("Py_GIL_DISABLED"))),
+        "Py_TRACE_REFS": int(hasattr(sys, "getobjects")),
+        "WITH_PYMALLOC": int(bool(config("WITH_PYMALLOC"))),
+        "Py_ENABLE_SHARED": int(bool(config("Py_ENABLE_SHARED"))),
+        "abiflags": sys.abiflags,
+        "byteorder": sys.byteorder,
+        "digit_bits": sys.int_info.bits_per_digit,
+        "hash": "%s/%d" % (sys.hash_info.algorithm, sys.hash_info.hash_bits),
+        "maxunicode": sys.maxunicode,
+        "pointer_bits": sys.maxsize.bit_length() + 1,
+    }
+    return ["%s=%s" % row for row in sorted(found.items())]
+
+
 def main():
     prefix = sys.argv[1]
     base = sys.base_prefix
@@ -77,6 +96,9 @@ def main():
                 "path": sys.path,
                 "built_in": list(sys.builtin_module_names),
                 "extensions": _imp.extension_suffixes(),
+                "build": ", ".join(filter(None, platform.python_build())),
+                "compiler": platform.python_compiler(),
+                "settings": settings(),
             }
         )
     )

@@ -1,0 +1,132 @@
+"""Starting the probe, and what can go wrong: with stand-ins for interpreters, and with this one."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import shlex
+import struct
+import sys
+from hashlib import sha256
+
+import pytest
+
+from snapshot.errors import SnapshotError
+from snapshot.facts.model import Measurement
+from snapshot.facts.numeric import FingerprintError, fingerprint, parse
+
+ROW = {"name": "sin", "group": "libm", "dtype": "float64", "digest": "sha256:00", "sample": ["0x1.0p+0"]}
+ANSWER = {"backend": [["b", "x", 2], ["a", "y", "z"], ["a", "y", "z"]], "measurements": [ROW, {**ROW, "name": "cos"}]}
+
+
+@pytest.fixture
+def stand_in(tmp_path):
+    def make(body):
+        path = tmp_path / "python"
+        path.write_text("#!/bin/sh\n" + body)
+        path.chmod(0o755)
+        return str(path)
+
+    return make
+
+
+def test_an_answer_is_sorted(stand_in):
+    python = stand_in(f"echo hello\necho envparity-numeric:{shlex.quote(json.dumps(ANSWER))}\necho bye\n")
+    found = fingerprint(python)
+    assert found == parse(ANSWER)
+    assert found.backend == (("a", "y", "z"), ("b", "x", "2"))
+    assert [one.name for one in found.measurements] == ["cos", "sin"]
+    assert found.measurements[1] == Measurement("sin", "libm", "float64", "sha256:00", ("0x1.0p+0",))
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("exit 3\n", "ended with exit code 3; see whether numpy can be imported"),
+        ("kill -ILL $$\n", "was ended by SIGILL; see whether"),
+        ("echo nothing\n", "gave no answer; see what its sitecustomize"),
+        ("echo 'envparity-numeric:{'\n", "gave no answer"),
+        ("echo 'envparity-numeric:{\"backend\": []}'\n", "gave no answer"),
+        ("exec sleep 20\n", "did not end within 0.3 s; capture without the fingerprint"),
+    ],
+)
+def test_what_goes_wrong_is_named(stand_in, body, message):
+    python = stand_in("echo s3cret-canary >&2\n" + body)
+    with pytest.raises(FingerprintError, match=re.escape(message)) as caught:
+        fingerprint(python, seconds=0.3 if "sleep" in body else 20)
+    assert python in str(caught.value)
+    assert "canary" not in str(caught.value)
+    assert isinstance(caught.value, SnapshotError)
+
+
+def test_no_interpreter(tmp_path):
+    with pytest.raises(FingerprintError, match=r"cannot run .*: No such file or directory; name a working interpreter"):
+        fingerprint(str(tmp_path / "python"))
+
+
+def test_the_variables_are_those_that_were_given(stand_in):
+    python = stand_in(
+        f'test "$OMP_NUM_THREADS$SECRET" = "${{WANTED}}" || exit 9\necho envparity-numeric:{shlex.quote(json.dumps(ANSWER))}\n'
+    )
+    fingerprint(python, environ={"OMP_NUM_THREADS": "3", "WANTED": "3"})
+    fingerprint(python)
+    with pytest.raises(FingerprintError, match="exit code 9"):
+        fingerprint(python, environ={"OMP_NUM_THREADS": "3", "WANTED": "4"})
+
+
+def test_the_standard_library_alone_is_measured_too():
+    """This environment has no numpy; whether or not, the C library's functions are those that this process uses."""
+    found = fingerprint(sys.executable)
+    rows = {(one.group, one.name): one for one in found.measurements}
+    assert {"sin", "exp", "pow", "tanh", "gamma"} <= {name for group, name in rows if group == "libm"}
+    for one in found.measurements:
+        assert 0 < len(one.sample) <= 32
+        assert all(math.isfinite(float.fromhex(text)) for text in one.sample), one.name
+        assert re.fullmatch("sha256:[0-9a-f]{64}", one.digest)
+    assert len(rows) == len(found.measurements)
+
+
+def test_arguments_are_made_of_integers_alone():
+    """The first arguments and results by hand: splitmix64, as its authors give it."""
+    golden, mask = 0x9E3779B97F4A7C15, (1 << 64) - 1
+
+    def unit(number):
+        z = (number + 1) * golden & mask
+        z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & mask
+        z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & mask
+        return ((z ^ (z >> 31)) >> 11) / (1 << 53)
+
+    rows = {one.name: one for one in fingerprint(sys.executable).measurements if one.group == "libm"}
+    values = [math.tan(unit(number) * 3 - 1.5) for number in range(400)]  # the one function without added arguments
+    values_hypot = [math.hypot(unit(number) * 3, 1 - unit(number)) for number in range(400)]
+    assert rows["tan"].sample == tuple(value.hex() for value in values[:32])
+    assert rows["tan"].digest == "sha256:" + sha256(struct.pack("<400d", *values)).hexdigest()
+    assert rows["hypot"].sample == tuple(value.hex() for value in values_hypot[:32])
+
+
+def test_two_runs_are_equal():
+    assert fingerprint(sys.executable) == fingerprint(sys.executable, environ={"PADDING": "x" * 3001})
+
+
+@pytest.mark.parametrize(
+    ("source", "status"),
+    [
+        (None, "not installed"),
+        ("raise ImportError('libgfortran.so.5: s3cret')", "failed: ImportError"),
+        ("import nothing_of_that_name", "failed: ModuleNotFoundError"),
+        ("raise RuntimeError('compiled with s3cret')", "failed: RuntimeError"),
+        ("", "failed: no numpy"),
+    ],
+)
+def test_a_numpy_that_cannot_be_imported_is_part_of_the_answer(tmp_path, source, status):
+    import venv
+
+    venv.create(tmp_path / "env", symlinks=True)
+    if source is not None:
+        (site,) = (tmp_path / "env/lib").glob("python3*/site-packages")
+        (site / "numpy.py").write_text(source)
+    found = fingerprint(str(tmp_path / "env/bin/python"))
+    assert ("numpy", "status", status) in found.backend
+    assert "s3cret" not in repr(found)
+    assert {one.group for one in found.measurements} == {"libm", "python"}
