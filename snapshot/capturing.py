@@ -146,8 +146,10 @@ def _capture(prefix: str | os.PathLike[str], store: Store, wanted: _Wanted, prog
             found, [layer for layer, _ in packed], interpreter=wanted.interpreter, bytecode=wanted.bytecode
         )
         content = dict(layers.content)
+        facts, more = layers.facts(packed, findings, wanted)
+        findings += more
+        layers.note(content, FACTS_TYPE, encode_facts(facts))
         layers.note(content, RECORD_TYPE, encode_record(assemble.record_of(found, findings)))
-        layers.note(content, FACTS_TYPE, encode_facts(layers.facts(packed, findings, wanted)))
         config = encode_snapshot(snapshot)
         packed_bytes = len(config) + sum(descriptor.size for descriptor in content.values())
         check(found, store, snapshot, config, content, wanted.name, size_limit=wanted.size_limit, budget=wanted.budget)
@@ -231,8 +233,10 @@ class _Layers:
         self._stamps.add(key, mark, packed.layer, packed.findings)
         return packed.layer, packed.findings
 
-    def facts(self, packed: Sequence[tuple[Layer, object]], findings: Sequence[Finding], wanted: _Wanted) -> Facts:
-        """What is known of the environment beyond its files, once all of them are packed."""
+    def facts(
+        self, packed: Sequence[tuple[Layer, object]], findings: Sequence[Finding], wanted: _Wanted
+    ) -> tuple[Facts, tuple[Finding, ...]]:
+        """What is known of the environment beyond its files, once all of them are packed; and what of it could not be found out."""
         return collect(
             self._survey,
             [layer for layer, _ in packed],

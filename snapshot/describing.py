@@ -48,5 +48,6 @@ def describe(
     snapshot = assemble.snapshot_of(found, [item.layer for item in packed], interpreter=True, bytecode="keep")
     findings = sorted({finding for item in packed for finding in item.findings} | set(found.findings))
     layers = [item.layer for item in packed]
-    facts = collect(found, layers, findings, variables=variables, key=key, fingerprint=fingerprint)
-    return Description(snapshot, {item.layer.tree: item.tree for item in packed}, tuple(findings), facts)
+    facts, more = collect(found, layers, findings, variables=variables, key=key, fingerprint=fingerprint)
+    trees = {item.layer.tree: item.tree for item in packed}
+    return Description(snapshot, trees, tuple(sorted({*findings, *more})), facts)
