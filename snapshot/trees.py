@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from snapshot.apart import decode_apart, only
 from snapshot.codec import unpack_small
 from snapshot.model import Description, Digest, Tree
 from snapshot.serialize import FormatError, decode_record, decode_tree, digest_of
@@ -57,11 +58,25 @@ class StoredTrees(Mapping[Digest, Tree]):
             self._read[digest] = read_tree(self._store, self._manifest.content, digest, self._labels[digest])
         return self._read[digest]
 
+    def content(self, digest: Digest) -> bytes:
+        """A tree's bytes, verified against its digest."""
+        return read_content(self._store, self._manifest.content, digest, f"tree of {self._labels[digest]}")
+
     def __iter__(self) -> Iterator[Digest]:
         return iter(self._labels)
 
     def __len__(self) -> int:
         return len(self._labels)
+
+
+def apart(
+    trees: Mapping[Digest, Tree], tree: Digest, others: Mapping[Digest, Tree], other: Digest
+) -> tuple[Tree, Tree]:
+    """The entries of two trees that are not the very same in both. Raises KeyError for a tree that is not there."""
+    if isinstance(trees, StoredTrees) and isinstance(others, StoredTrees):
+        return decode_apart(trees.content(tree), others.content(other), f"tree {tree.short} or {other.short}")
+    mine, yours = trees[tree], others[other]
+    return only(mine, yours), only(yours, mine)
 
 
 def load(reference: str, store: Store) -> Description:
