@@ -44,7 +44,7 @@ def render(reports: Sequence[Report]) -> str:
     main = element("main", title, overview(reports) if len(reports) > 1 else None, *sections, id="main")
     skip = element("a", "Skip to the report", href="#main", class_="skip")
     body = element("body", skip, main, footer, raw("script", _asset("report.js")))
-    return f"<!DOCTYPE html>\n{element('html', _head(reports), body, lang='en')}\n"
+    return f"<!doctype html>\n{element('html', _head(reports), body, lang='en')}\n"
 
 
 @lru_cache

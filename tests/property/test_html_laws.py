@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from html.parser import HTMLParser
 
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from diffing.escaping import printable
@@ -16,6 +16,9 @@ from diffing.rendering.markup import element, text
 from diffing.rendering.treemap import Rectangle, squarify
 
 from .reports import TEXTS, fleets, reports
+
+#: No law measures time: a machine may be busy.
+law = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 VOID = {"meta", "input", "link", "br", "hr", "col", "img"}
 #: Everything that a report needs. A value that became markup would add another, or an attribute below.
@@ -67,6 +70,7 @@ class Page(HTMLParser):
         return self.found.get((tag, class_), [])
 
 
+@law
 @given(fleets())
 def test_a_page_is_well_formed_and_made_of_nothing_unforeseen(found):
     source = html.render(found)
@@ -80,6 +84,7 @@ def test_a_page_is_well_formed_and_made_of_nothing_unforeseen(found):
     assert page.elements["style"] == 1
 
 
+@law
 @given(fleets())
 def test_a_page_refers_to_nothing_but_its_own_parts(found):
     page = Page(html.render(found))
@@ -94,6 +99,7 @@ def test_a_page_refers_to_nothing_but_its_own_parts(found):
             assert value in ids
 
 
+@law
 @given(reports())
 def test_every_value_of_a_report_is_there_as_text(report):
     shown = Page(html.render([report])).text
@@ -112,6 +118,7 @@ def test_every_value_of_a_report_is_there_as_text(report):
         assert printable(value or "") in shown
 
 
+@law
 @given(reports())
 def test_the_counts_of_a_page_are_those_of_the_report(report):
     page = Page(html.render([report]))
@@ -129,6 +136,7 @@ def test_the_counts_of_a_page_are_those_of_the_report(report):
     assert page.all("span", f"badge {css(report.verdict)} large")
 
 
+@law
 @given(TEXTS, TEXTS)
 def test_a_value_is_one_text_or_one_attribute_whatever_it_holds(content, attribute):
     page = Page(element("p", content, title=attribute))
@@ -138,6 +146,7 @@ def test_a_value_is_one_text_or_one_attribute_whatever_it_holds(content, attribu
     assert set(page.elements) <= {"p", "span"}
 
 
+@law
 @given(st.text())
 def test_text_holds_nothing_that_does_not_print(value):
     assert text(value).isprintable()
@@ -146,6 +155,7 @@ def test_text_holds_nothing_that_does_not_print(value):
 WEIGHTS = st.lists(st.floats(1, 1e5), min_size=1, max_size=60).map(lambda found: sorted(found, reverse=True))
 
 
+@law
 @given(WEIGHTS, st.floats(10, 2000), st.floats(10, 2000))
 def test_the_areas_of_a_treemap_are_the_weights(weights, width, height):
     found = squarify(weights, Rectangle(0, 0, width, height))
@@ -158,6 +168,7 @@ def test_the_areas_of_a_treemap_are_the_weights(weights, width, height):
         assert -slack <= place.y <= place.y + place.height <= height + slack
 
 
+@law
 @given(WEIGHTS, st.floats(10, 2000), st.floats(10, 2000))
 def test_the_rectangles_of_a_treemap_do_not_overlap(weights, width, height):
     found = squarify(weights, Rectangle(0, 0, width, height))
