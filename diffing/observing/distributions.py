@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 from packaging.utils import canonicalize_name
 
 from diffing.observation import Observation
-from diffing.observing.sides import change_of_version
+from diffing.observing.sides import change_of_version, place_of
 from diffing.verdict import Level
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from diffing.model import DistributionChange, FileChange
     from diffing.observing.sides import Sides
@@ -32,8 +32,7 @@ class DistributionGroup:
     name: str
     change: DistributionChange
     kind: str | None
-    details: list[str] = field(default_factory=list)
-    bytes: int = 0
+    files: list[FileChange] = field(default_factory=list)
 
     @property
     def layers(self) -> tuple[Layer, ...]:
@@ -43,11 +42,6 @@ class DistributionGroup:
     def stands(self) -> bool:
         """Whether one observation stands for all of its files."""
         return self.kind is not None
-
-    def add(self, change: FileChange) -> None:
-        what = f" ({', '.join(change.what)})" if change.what and change.what != ("content",) else ""
-        self.details.append(f"{_MARKS[change.change]} {max(state.path for state in change.states)}{what}")
-        self.bytes += max(state.size for state in change.states)
 
     def observation(self, sides: Sides) -> Observation:
         before, after = self.change.before, self.change.after
@@ -70,9 +64,25 @@ class DistributionGroup:
             serve=serve,
             attributes=attributes,
             identity=(_identity(before), _identity(after)),
-            details=tuple(sorted(self.details, key=lambda line: line[2:])),
-            bytes=self.bytes,
+            details=details_of(self.files),
+            bytes=bytes_of(self.files),
         )
+
+
+def details_of(changes: Sequence[FileChange]) -> tuple[str, ...]:
+    """One line a file, sorted by path."""
+    lines = []
+    for change in changes:
+        what = f" ({', '.join(change.what)})" if change.what and change.what != ("content",) else ""
+        lines.append(f"{_MARKS[change.change]} {place_of(change)}{what}")
+    return tuple(sorted(lines, key=lambda line: line[2:]))
+
+
+def bytes_of(changes: Sequence[FileChange]) -> int:
+    """The size of the files that differ, each at its larger."""
+    return sum(
+        max(change.before.size if change.before else 0, change.after.size if change.after else 0) for change in changes
+    )
 
 
 def _identity(layer: Layer | None) -> str | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from diffing.observation import Observation
 from diffing.observing.distributions import DistributionGroup, group_distributions
 from diffing.observing.paths import module_of, what_of
-from diffing.observing.sides import owner_of, short
+from diffing.observing.sides import owner_of, place_of, short
 from diffing.observing.startup import Hooks
 from diffing.verdict import Level
 from snapshot.model import Kind
@@ -41,16 +41,20 @@ def observe_files(sides: Sides) -> FileFindings:
     integrity = _Integrity(sides)
     found = FileFindings(distributions={group.name: group for group in groups})
     for change in sides.diff.files:
-        standing = [by_layer.get(id(state.owner)) for state in change.states]
-        for group in {id(group): group for group in standing if group is not None}.values():
-            group.add(change)
-        hook = hooks.observe(change, integrity.of(change) if hooks.is_hook(change) else "unknown")
-        if hook is not None:
-            found.observations.append(hook)
-        elif all(state.owner.kind is Kind.INTERPRETER for state in change.states):
-            found.base.append(change)
-        elif None in standing:
-            found.observations.append(_observe(change, integrity, sides))
+        mine, yours = (
+            None if state is None else by_layer.get(id(state.owner)) for state in (change.before, change.after)
+        )
+        if mine is not None:
+            mine.files.append(change)
+        if yours is not None and yours is not mine:
+            yours.files.append(change)
+        if hooks.is_hook(change):
+            found.observations.append(hooks.observe(change, integrity.of(change)))
+        elif (change.before and mine is None) or (change.after and yours is None):
+            if all(state.owner.kind is Kind.INTERPRETER for state in change.states):
+                found.base.append(change)
+            else:
+                found.observations.append(_observe(change, integrity, sides))
     found.observations += [group.observation(sides) for group in groups if group.stands]
     found.observations += hooks.outside()
     return found
@@ -93,7 +97,7 @@ def _observe(change: FileChange, integrity: _Integrity, sides: Sides) -> Observa
     before, after = change.before, change.after
     owner = _responsible(change)
     disputed = before is not None and after is not None and "content" in change.what and integrity.disputed(change)
-    path = max(state.path for state in change.states)
+    path = place_of(change)
     attributes = {
         "layer": owner.kind.value,
         "what": what_of(path, owner.kind),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from diffing.observation import Observation
+from diffing.observing.distributions import bytes_of, details_of
 from diffing.observing.paths import standard_module
 from diffing.observing.sides import change_of_version
 from diffing.verdict import Level
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from diffing.model import FileChange
     from diffing.observing.files import FileFindings
     from diffing.observing.sides import Sides
-
-_MARKS = {"added": "+", "removed": "-", "changed": "~"}
 
 
 def observe_interpreter(sides: Sides, files: FileFindings) -> Iterator[Observation]:
@@ -52,8 +51,8 @@ def _version(sides: Sides, changes: Sequence[FileChange]) -> Observation:
         serve=serve.version,
         attributes={"change": change_of_version(train.version, serve.version), **_modules(sides, changes)},
         identity=(f"{train.version} {train.digest}", f"{serve.version} {serve.digest}"),
-        details=_details(changes),
-        bytes=_bytes(changes),
+        details=details_of(changes),
+        bytes=bytes_of(changes),
     )
 
 
@@ -68,8 +67,8 @@ def _files(sides: Sides, changes: Sequence[FileChange]) -> Observation:
         serve=serve.digest.short,
         attributes=_modules(sides, changes),
         identity=(train.digest, serve.digest),
-        details=_details(changes),
-        bytes=_bytes(changes),
+        details=details_of(changes),
+        bytes=bytes_of(changes),
     )
 
 
@@ -82,15 +81,6 @@ def _modules(sides: Sides, changes: Sequence[FileChange]) -> dict[str, str]:
         "modules": " ".join(sorted({name for name in names if name})),
         "executable": "yes" if None in names else "no",
     }
-
-
-def _details(changes: Sequence[FileChange]) -> tuple[str, ...]:
-    lines = [f"{_MARKS[change.change]} {max(state.path for state in change.states)}" for change in changes]
-    return tuple(sorted(lines, key=lambda line: line[2:]))
-
-
-def _bytes(changes: Sequence[FileChange]) -> int:
-    return sum(max(state.size for state in change.states) for change in changes)
 
 
 def _build(sides: Sides) -> Iterator[Observation]:

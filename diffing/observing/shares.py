@@ -32,8 +32,10 @@ def share_out(sides: Sides) -> tuple[Share, ...]:
         sizes |= size
         files |= count
     differing = Counter[str]()
+    names: dict[int, str] = {}
     for change in sides.diff.files:
-        differing.update({_name(state.owner) for state in change.states})
+        for owner in {_named(state.owner, names) for state in change.states}:
+            differing[owner] += 1
     shares = [
         Share(owner, sizes[owner], files[owner], differing[owner], _verdict(stored[0][owner], stored[1][owner]), None)
         for owner in stored[0].keys() | stored[1].keys()
@@ -43,6 +45,13 @@ def share_out(sides: Sides) -> tuple[Share, ...]:
 
 def _verdict(train: set[object], serve: set[object]) -> Verdict:
     return Verdict.IDENTICAL if train == serve else Verdict.EQUIVALENT
+
+
+def _named(layer: Layer, names: dict[int, str]) -> str:
+    """`_name`, asked once a layer."""
+    if id(layer) not in names:
+        names[id(layer)] = _name(layer)
+    return names[id(layer)]
 
 
 def _name(layer: Layer) -> str:

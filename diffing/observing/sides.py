@@ -13,7 +13,7 @@ from snapshot.facts.model import PYTHON
 from snapshot.model import Kind
 
 if TYPE_CHECKING:
-    from diffing.model import EnvironmentDiff
+    from diffing.model import EnvironmentDiff, FileChange
     from snapshot.facts.model import DistributionFacts
     from snapshot.model import Description, Interpreter, Layer
 
@@ -98,6 +98,13 @@ def change_of_version(train: str, serve: str) -> str:
         if mine != yours:
             return ("major", "minor", "patch")[min(place, 2)]
     return "local" if one.public == two.public and one.local != two.local else "other"
+
+
+def place_of(change: FileChange) -> str:
+    """A file's path, the same whichever side comes first: with another version of Python it lies elsewhere."""
+    if change.before is None or change.after is None:
+        return change.path
+    return max(change.before.path, change.after.path)
 
 
 def short(content: str) -> str:

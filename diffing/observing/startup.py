@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from diffing.observation import Observation
-from diffing.observing.sides import owner_of, short
+from diffing.observing.sides import owner_of, place_of, short
 from diffing.verdict import Level
 
 if TYPE_CHECKING:
@@ -33,18 +33,20 @@ class Hooks:
         )
 
     def is_hook(self, change: FileChange) -> bool:
-        return bool(self._recorded(change)) or any(_HOOK.search(state.path) for state in change.states)
+        """Whether a file is a hook on either side: by its name, or because it is recorded as one."""
+        path = change.path
+        if path.endswith(".pth") or "customize" in path:
+            return _HOOK.search(path) is not None or bool(self._recorded(change))
+        return path in self._serve or path in self._train
 
     def _recorded(self, change: FileChange) -> list[StartupHook]:
         pairs = ((change.before, self._train), (change.after, self._serve))
         return [hooks[state.path] for state, hooks in pairs if state is not None and state.path in hooks]
 
-    def observe(self, change: FileChange, integrity: str) -> Observation | None:
-        """The observation of a hook that differs; None when the file is none."""
-        if not self.is_hook(change):
-            return None
+    def observe(self, change: FileChange, integrity: str) -> Observation:
+        """The observation of a hook that differs."""
         recorded = self._recorded(change)
-        path = max(state.path for state in change.states)
+        path = place_of(change)
         owners = [owner_of(state.owner) for state in change.states]
         code = "no" if recorded and not any(hook.code for hook in recorded) else "yes"
         return Observation(
