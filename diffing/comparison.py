@@ -12,11 +12,12 @@ from diffing.errors import MissingTreeError
 from diffing.model import DistributionChange, EnvironmentDiff, FactChange, FileChange, FileCounts, FileState
 from snapshot.model import Kind
 from snapshot.parity import counted
+from snapshot.trees import apart
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from snapshot.model import Description, Layer, Snapshot
+    from snapshot.model import Description, Layer, Snapshot, Tree
 
 #: Two layers that are to be compared; None where the other environment has no such layer.
 Pair = tuple["Layer | None", "Layer | None"]
@@ -71,7 +72,7 @@ def _row_in_place(layer: Layer) -> tuple[str, ...]:
 def _differing_layers(a: Description, b: Description) -> Iterator[Pair]:
     """Pair the layers that the parity roots do not have in common."""
     skipped = {Kind.BYTECODE}
-    if a.snapshot.interpreter.digest == b.snapshot.interpreter.digest or not (_has_base(a) and _has_base(b)):
+    if a.snapshot.interpreter.digest == b.snapshot.interpreter.digest or not (has_base(a) and has_base(b)):
         # Equal, or not to be told apart by file: the digest's own fact stands for them.
         skipped.add(Kind.INTERPRETER)
     left, right = (
@@ -103,7 +104,8 @@ def _differing_layers(a: Description, b: Description) -> Iterator[Pair]:
         yield from sorted(pairs, key=lambda pair: sorted(layer.sort_key for layer in pair if layer))
 
 
-def _has_base(side: Description) -> bool:
+def has_base(side: Description) -> bool:
+    """Whether the interpreter's files are known one by one."""
     layers = [layer for layer in side.snapshot.layers if layer.kind is Kind.INTERPRETER]
     return bool(layers) and all(layer.tree in side.trees for layer in layers)
 
@@ -156,26 +158,55 @@ def _match(
 
 
 def _files(a: Description, b: Description, pairs: Iterable[Pair]) -> Iterator[FileChange]:
-    align = _alignment(a.snapshot, b.snapshot)
+    align = alignment(a.snapshot, b.snapshot)
     left: Table = {}
     right: Table = {}
     for number, (before, after) in enumerate(pairs):
         if before and after and before.parity == after.parity:
             continue  # another version or name of the very same files
         mount = max((layer.mount for layer in (before, after) if layer), key=lambda mount: (len(mount), mount))
+        one, two = _trees(a, b, before, after)
         if before:
-            _collect(a, before, mount, align, number=number, table=left)
+            _collect(one, before, mount, align, number=number, table=left)
         if after:
-            _collect(b, after, mount, align, number=number, table=right)
+            _collect(two, after, mount, align, number=number, table=right)
     for path in sorted(left.keys() | right.keys(), key=_path_bytes):
-        yield from _merge(left.get(path, []), right.get(path, []))
+        mine, yours = left.get(path, []), right.get(path, [])
+        if len(mine) > 1 or len(yours) > 1:
+            yield from _merge(mine, yours)
+        elif change := _change(mine[0] if mine else None, yours[0] if yours else None):
+            yield change
+
+
+def _trees(a: Description, b: Description, before: Layer | None, after: Layer | None) -> tuple[Tree, Tree]:
+    """The entries of a pair of layers that have to be looked at.
+
+    An entry that both have in the same place is its own counterpart, whatever else lies there.
+    """
+    try:
+        if (
+            before
+            and after
+            and before.mount == after.mount
+            and a.snapshot.interpreter.minor == b.snapshot.interpreter.minor
+        ):
+            return apart(a.trees, before.tree, b.trees, after.tree)
+        return a.trees[before.tree] if before and before.parity else (), b.trees[
+            after.tree
+        ] if after and after.parity else ()
+    except KeyError as error:
+        gone = next(layer for side, layer in ((a, before), (b, after)) if layer and layer.tree not in side.trees)
+        raise MissingTreeError(
+            f"the description says that {gone.label} has the tree {gone.tree}, but does not hold it;"
+            " load it again from its store"
+        ) from error
 
 
 def _path_bytes(path: str) -> bytes:
     return path.encode("utf-8", "surrogateescape")
 
 
-def _alignment(a: Snapshot, b: Snapshot) -> Callable[[str], str]:
+def alignment(a: Snapshot, b: Snapshot) -> Callable[[str], str]:
     """Between two minor versions of Python match lib/python3.11/… with lib/python3.12/….
 
     Otherwise every file would count as removed and added. The fact itself is shown once, as the interpreter's version.
@@ -187,26 +218,13 @@ def _alignment(a: Snapshot, b: Snapshot) -> Callable[[str], str]:
     return lambda path: directory.sub(r"\1", path, count=1)
 
 
-def _collect(
-    side: Description, layer: Layer, mount: str, align: Callable[[str], str], *, number: int, table: Table
-) -> None:
-    if layer.parity is None:
-        return
-    try:
-        tree = side.trees[layer.tree]
-    except KeyError as error:
-        raise MissingTreeError(
-            f"the description says that {layer.label} has the tree {layer.tree}, but does not hold it;"
-            " load it again from its store"
-        ) from error
+def _collect(tree: Tree, layer: Layer, mount: str, align: Callable[[str], str], *, number: int, table: Table) -> None:
+    lead, own = (f"{place}/" if place else "" for place in (mount, layer.mount))
     for entry in tree:
         row = counted(entry)
-        if row is None:
-            continue
-        path = f"{mount}/{entry.path}" if mount else entry.path
-        own = f"{layer.mount}/{entry.path}" if layer.mount else entry.path
-        state = FileState(own, layer, row[1], row[2], row[3], entry.size)
-        table.setdefault(align(path), []).append((number, state))
+        if row is not None:
+            state = FileState(own + entry.path, layer, row[1], row[2], row[3], entry.size)
+            table.setdefault(align(lead + entry.path), []).append((number, state))
 
 
 def _merge(left: list[Owned], right: list[Owned]) -> Iterator[FileChange]:
@@ -214,13 +232,16 @@ def _merge(left: list[Owned], right: list[Owned]) -> Iterator[FileChange]:
     for mine, yours in _match(
         left, right, lambda item: item[1].owner.sort_key, (lambda item: item[0], _owner, lambda _: None)
     ):
-        if mine is None or yours is None:
-            yield FileChange(mine and mine[1], yours and yours[1])
-            continue
-        moved = ("owner",) if mine[0] != yours[0] else ()
-        what = (*moved, *_what(mine[1], yours[1]))
-        if what:
-            yield FileChange(mine[1], yours[1], what)
+        if change := _change(mine, yours):
+            yield change
+
+
+def _change(mine: Owned | None, yours: Owned | None) -> FileChange | None:
+    if mine is None or yours is None:
+        return FileChange(mine and mine[1], yours and yours[1])
+    moved = ("owner",) if mine[0] != yours[0] else ()
+    what = (*moved, *_what(mine[1], yours[1]))
+    return FileChange(mine[1], yours[1], what) if what else None
 
 
 def _owner(item: Owned) -> Key:
@@ -240,22 +261,23 @@ def _what(before: FileState, after: FileState) -> tuple[str, ...]:
 
 
 def _distributions(pairs: list[Pair], files: Iterable[FileChange]) -> Iterator[DistributionChange]:
-    left = {id(before): number for number, (before, _) in enumerate(pairs)}
-    right = {id(after): number for number, (_, after) in enumerate(pairs)}
-    counts: Counter[tuple[int, str]] = Counter()
+    number_of = {id(layer): number for number, pair in enumerate(pairs) for layer in pair if layer}
+    added, removed, changed = Counter[int](), Counter[int](), Counter[int]()
     for change in files:
-        mine = {left[id(change.before.owner)]} if change.before else set()
-        yours = {right[id(change.after.owner)]} if change.after else set()
-        if change.change == "changed" and "owner" not in change.what:
-            counts.update((number, "changed") for number in mine | yours)
+        mine = None if change.before is None else number_of[id(change.before.owner)]
+        yours = None if change.after is None else number_of[id(change.after.owner)]
+        if mine is None or yours is None or "owner" in change.what:
+            if mine is not None:
+                removed[mine] += 1
+            if yours is not None:
+                added[yours] += 1
         else:
-            counts.update((number, "removed") for number in mine)
-            counts.update((number, "added") for number in yours)
+            changed[mine] += 1
     for number, (before, after) in enumerate(pairs):
         layer = before or after
         if layer is None or layer.kind is not Kind.DISTRIBUTION:
             continue
-        found = FileCounts(*(counts[number, name] for name in ("added", "removed", "changed")))
+        found = FileCounts(added[number], removed[number], changed[number])
         same = before and after and (before.name, before.version) == (after.name, after.version)
         if not same or found != FileCounts():
             yield DistributionChange(canonicalize_name(layer.name), before, after, found)

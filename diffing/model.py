@@ -61,7 +61,9 @@ class FileChange:
 
     @property
     def states(self) -> tuple[FileState, ...]:
-        return tuple(state for state in (self.before, self.after) if state is not None)
+        if self.before is None:
+            return () if self.after is None else (self.after,)
+        return (self.before,) if self.after is None else (self.before, self.after)
 
 
 @dataclass(frozen=True, slots=True)

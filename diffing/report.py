@@ -43,7 +43,7 @@ class Difference:
     where there is one. `train` and `serve` are the two values as shown, None where a side has none. `reachable`: whether the model can
     reach it, None where that is not known. `severity` already has the cap for what it cannot reach. `because` says how it got here: what
     requires it, what the model uses of it. `details` are folded lines (single files of a distribution). `digest` names exactly this
-    difference, for waivers. `bytes` is the size of what differs.
+    difference, for waivers. `bytes` is the size of what differs. `owner` is the distribution that it belongs to, if any.
     """
 
     rule: str
@@ -62,6 +62,7 @@ class Difference:
     details: tuple[str, ...] = ()
     bytes: int = 0
     waived: Waiver | None = None
+    owner: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,13 +128,17 @@ class Share:
 
 @dataclass(frozen=True, slots=True)
 class PolicySummary:
-    """The policy that decided. `name` is its file's, or `default`; `problems` are waivers that expired or match nothing."""
+    """The policy that decided. `name` is its file's, or `default`; `problems` are waivers that expired or match nothing.
+
+    `overrides` say by rule id what its differences count as against the policy instead, None: not at all.
+    """
 
     name: str
     digest: str
     maximum: Verdict
     forbidden: tuple[Flag, ...]
     problems: tuple[str, ...] = ()
+    overrides: tuple[tuple[str, Verdict | None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

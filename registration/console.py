@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from diffing import escaping
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -18,23 +20,12 @@ _EIGHTHS = " \u258f\u258e\u258d\u258c\u258b\u258a\u2589"
 #: Where no terminal says how wide it is.
 WIDTH = 80
 
+printable = escaping.printable
+
 
 def print_json(document: object) -> None:
     """The only thing on standard output with `--json`. ASCII: a path that is not UTF-8 comes out as lone surrogates."""
     click.echo(json.dumps(document, indent=2, ensure_ascii=True, allow_nan=False))
-
-
-def printable(text: str) -> str:
-    """`text` with whatever could move the cursor, break a line or not be encoded written as an escape."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else _escape(char) for char in text)
-
-
-def _escape(char: str) -> str:
-    if "\udc80" <= char <= "\udcff":  # a byte that is not UTF-8 (PEP 383)
-        return f"\\x{ord(char) - 0xDC00:02x}"
-    return char.encode("unicode_escape").decode("ascii")
 
 
 def size(count: int) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from snapshot.model import Digest, Kind, Layer
 
@@ -64,8 +64,3 @@ def bases_of(group: Group, whole: Collection[Digest], depth: int) -> Iterator[tu
         row = row + 1 if row < depth else 1
         last = layer
         yield layer, base
-
-
-def strays(own: Iterable[Digest], needed: Mapping[Digest, Iterable[Digest]]) -> set[Digest]:
-    """The bases that no snapshot has as a layer of its own any more. `needed` has the bases of each layer."""
-    return {base for each in needed.values() for base in each} - set(own)

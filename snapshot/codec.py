@@ -96,7 +96,7 @@ QUICK, THOROUGH = Effort(4, 24), Effort(7, 24)
 Dictionary = zstandard.ZstdCompressionDict
 
 
-def dictionary_of(data: bytes | bytearray) -> Dictionary | None:
+def dictionary_of(data: Piece) -> Dictionary | None:
     """A dictionary that holds its own copy of `data`. None when zstd has no use for so little."""
     return Dictionary(data, dict_type=zstandard.DICT_TYPE_RAWCONTENT) if len(data) >= 8 else None
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from snapshot.cache import LayerCache
 from snapshot.errors import SnapshotError
-from snapshot.optimizing import rebase
+from snapshot.rebasing import rebase
 from snapshot.scratch import sweep
 from snapshot.store.removed import is_over, load_removed
 from snapshot.store.scrub import GRACE
@@ -58,9 +58,9 @@ def collect(
     """
     if not grace >= 0:
         raise GraceError(f"a grace period of {grace} seconds: give 0 or more")
-    # Only a removal makes a base superfluous: to look for one takes reading every snapshot.
-    going = any(is_over(each, grace, time.time()) for each in load_removed(store.backend))
-    rebased = rebase(store, progress) if going and not dry_run else 0
+    # Only a removal makes a base superfluous.
+    going = [each.row for each in load_removed(store.backend) if is_over(each, grace, time.time())]
+    rebased = rebase(store, going, progress) if going and not dry_run else 0
     done = store.collect(grace=grace, dry_run=dry_run)
     layers = leftovers = 0
     with suppress(NoCacheError):  # a store without a cache has nothing on this node

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from snapshot.arrangement import groups_of, strays
-from snapshot.codec import BEST, BETTER, CAPTURE, QUICK, THOROUGH, DamagedLayerError
+from snapshot.arrangement import groups_of
+from snapshot.codec import BEST, BETTER, THOROUGH, DamagedLayerError
 from snapshot.errors import SnapshotError
 from snapshot.progress import cores, counter
 from snapshot.recoding import Pass, Recoder
@@ -61,9 +61,6 @@ class Optimized:
 #: The first gains most, in little time; the second takes the rest.
 _PASSES = (Pass("arrange", 1, BETTER, THOROUGH), Pass("compress", 2, BEST, THOROUGH))
 
-#: For what is encoded anew only because its base is going.
-_REBASE = Pass("rebase", 0, CAPTURE, QUICK)
-
 
 def optimize(
     store: Store,
@@ -83,13 +80,6 @@ def optimize(
     for each in _PASSES:
         work.run(each, work.groups(), progress)
     return Optimized(before, work.size, work.layers, work.complete, tuple(work.problems), time.perf_counter() - begin)
-
-
-def rebase(store: Store, progress: Progress | None = None) -> int:
-    """Encode anew what is a delta against layers that no snapshot has any more; return how many layers that was."""
-    work = _Work(store, None, None)
-    work.run(_REBASE, work.groups_with_strays(), progress)
-    return work.layers
 
 
 class _Work:
@@ -123,27 +113,8 @@ class _Work:
         manifests = {reference.manifest.digest: reference.manifest.size for reference, _, _ in self._snapshots}
         return sum(blobs.values()) + sum(manifests.values())
 
-    def _own(self) -> set[Digest]:
-        return {layer.diff_id for _, _, snapshot in self._snapshots for layer in snapshot.layers}
-
     def groups(self) -> list[Group]:
         return groups_of([snapshot.layers for _, _, snapshot in self._snapshots])
-
-    def groups_with_strays(self) -> list[Group]:
-        """Those in which a delta is made against a layer that no snapshot has."""
-        needed = {diff_id: self._bases(diff_id) for diff_id in self._own()}
-        gone = strays(needed, needed)
-        return [
-            group
-            for group in self.groups()
-            if any(not gone.isdisjoint(needed[layer.diff_id]) for layer in group.layers)
-        ]
-
-    def _bases(self, diff_id: Digest) -> list[Digest]:
-        try:
-            return bases(self._blobs, diff_id)
-        except SnapshotError:
-            return []  # damaged: it is left alone
 
     def run(self, how: Pass, groups: Iterable[Group], progress: Progress | None) -> None:
         """One pass, in rounds: each is published when it is done. A group is done as a whole: half of one would take more
@@ -185,17 +156,9 @@ class _Work:
 
     def _publish(self, batch: Batch, changed: Mapping[Digest, Descriptor]) -> None:
         """Write the manifests that `changed` makes different, and look at what the store then has."""
-        blobs = {**self._blobs, **changed}
-        manifests: dict[Digest, Manifest] = {}
-        sound = {blob.digest for blob in changed.values()}
-        for reference, manifest, snapshot in self._snapshots:
-            try:
-                content = _content(manifest, snapshot, blobs)
-                if content != manifest.content:
-                    self._check(content, sound)
-                    manifests[reference.manifest.digest] = replace(manifest, content=content)
-            except (MissingBlobError, DamagedBlobError, DamagedLayerError) as error:
-                self._problem(error)  # it keeps what it has
+        manifests, problems = renewed(self._store, self._snapshots, {**self._blobs, **changed}, changed.values())
+        for problem in problems:
+            self._problem(problem)
         if not manifests:
             return
         try:
@@ -204,18 +167,6 @@ class _Work:
         except BlobsVanishedError:
             self.complete = False  # another process has encoded or collected what this one built upon
         self._load()
-
-    def _check(self, content: Mapping[Digest, Descriptor], sound: set[Digest]) -> None:
-        """See that all of a manifest is there: it is not written anew otherwise. `sound` are blobs of which that is known."""
-        for blob in content.values():
-            if blob.digest not in sound:
-                found = self._store.backend.size(blob.digest)
-                if found != blob.size:
-                    raise DamagedBlobError(
-                        f"blob {blob.digest} in {self._store} is damaged: it has {found} bytes and not {blob.size}; "
-                        "put a good copy in its place, or delete it and capture again"
-                    )
-                sound.add(blob.digest)
 
     def _problem(self, error: SnapshotError) -> None:
         if str(error) not in self.problems:
@@ -231,6 +182,42 @@ def _round(todo: list[Group]) -> list[Group]:
     while todo and sum(group.size for group in taken) + todo[0].size <= _ROUND:
         taken.append(todo.pop(0))
     return taken
+
+
+def renewed(
+    store: Store,
+    snapshots: Iterable[tuple[Reference, Manifest, Snapshot]],
+    blobs: Mapping[Digest, Descriptor],
+    staged: Iterable[Descriptor],
+) -> tuple[dict[Digest, Manifest], list[SnapshotError]]:
+    """The manifests that are different when the layers are in `blobs`, by the digest of the old ones; and why others, which
+    would be too, keep what they have. `staged` are blobs that are not in the store yet.
+    """
+    manifests: dict[Digest, Manifest] = {}
+    problems: list[SnapshotError] = []
+    sound = {blob.digest for blob in staged}
+    for reference, manifest, snapshot in snapshots:
+        try:
+            content = _content(manifest, snapshot, blobs)
+            if content != manifest.content:
+                _check(store, content, sound)
+                manifests[reference.manifest.digest] = replace(manifest, content=content)
+        except (MissingBlobError, DamagedBlobError, DamagedLayerError) as error:
+            problems.append(error)
+    return manifests, problems
+
+
+def _check(store: Store, content: Mapping[Digest, Descriptor], sound: set[Digest]) -> None:
+    """See that all of a manifest is there: it is not written anew otherwise. `sound` are blobs of which that is known."""
+    for blob in content.values():
+        if blob.digest not in sound:
+            found = store.backend.size(blob.digest)
+            if found != blob.size:
+                raise DamagedBlobError(
+                    f"blob {blob.digest} in {store} is damaged: it has {found} bytes and not {blob.size}; "
+                    "put a good copy in its place, or delete it and capture again"
+                )
+            sound.add(blob.digest)
 
 
 def _content(manifest: Manifest, snapshot: Snapshot, blobs: Mapping[Digest, Descriptor]) -> dict[Digest, Descriptor]:

@@ -28,6 +28,7 @@ from snapshot.relocate import (
     script_interpreter,
     script_template,
     venv_config_template,
+    without_trampoline,
 )
 from snapshot.scan import decode
 from snapshot.secrets import may_hold_secrets, redact
@@ -163,12 +164,12 @@ class Preparer:
         if b"\0" in raw[:8192]:
             return raw, ()
         if kind is Kind.INTERPRETER and _BUILD_FACTS.match(name):
-            return self._places.template(raw)
+            return self._places.template(without_trampoline(raw, self._places))
         if directory == "bin" and raw.startswith(b"#!") and kind is not Kind.ENVIRONMENT:
             return script_template(raw, self._places)
         if kind is Kind.ENVIRONMENT or _PATHS_INSIDE.match(name):
             return self._places.template(raw, "own")
-        return self._places.template(raw) if kind is Kind.UNOWNED else (raw, ())
+        return self._places.template(without_trampoline(raw, self._places)) if kind is Kind.UNOWNED else (raw, ())
 
     def _masked(self, item: Item, raw: bytes, data: bytes, at: At) -> tuple[bytes, At]:
         masked, count = redact(raw)

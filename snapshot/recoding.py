@@ -18,7 +18,7 @@ from snapshot.tars import Tar, Tars, blob_of, segments
 from snapshot.trees import read_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from concurrent.futures import Executor
 
     from snapshot.arrangement import Group
@@ -62,14 +62,22 @@ class Recoder:
         self, group: Group, whole: Collection[Digest], advance: Callable[[int], None]
     ) -> dict[Digest, Descriptor]:
         """The blob of each layer of the group by its diff_id; those in `whole` are stored whole. Some are as they were."""
+        return self.row(group.layers[0], bases_of(group, whole, DEPTH), advance)
+
+    def row(
+        self, head: Layer, pairs: Iterable[tuple[Layer, Layer | None]], advance: Callable[[int], None]
+    ) -> dict[Digest, Descriptor]:
+        """The blob of each layer as a delta against the one beside it, or whole where that is None. `head` is one that is whole,
+        before this or by the first pair: what a whole blob of the others would take is judged by it.
+        """
         found: dict[Digest, Descriptor] = {}
-        head = group.layers[0]
         with ExitStack() as stack:
             raws = _Raws(self._tars, self._heavy, stack)
-            for layer, base in bases_of(group, whole, DEPTH):
+            for layer, base in pairs:
                 done = self._kept(layer, base)
                 if done is None and base is not None and layer.size >= SMALLEST:
-                    expected = found[head.diff_id].size * layer.size // max(head.size, 1)
+                    like = found.get(head.diff_id) or blob_of(self._blobs, head.diff_id, head.label)
+                    expected = like.size * layer.size // max(head.size, 1)
                     done = self._delta(layer, base, raws, expected)
                 found[layer.diff_id] = done or self._full(layer, base, raws)
                 raws.close_all_but(head, layer)

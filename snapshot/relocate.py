@@ -167,6 +167,15 @@ def script_template(data: bytes, places: Places) -> tuple[bytes, At]:
     return line + data[match.end() :], ((2, place.token),)
 
 
+def without_trampoline(data: bytes, places: Places) -> bytes:
+    """`data` with a `#!` line where `render` wrote a trampoline because that line was too long: else it would not be the same file."""
+    match = _TRAMPOLINE.match(data)
+    path = script_interpreter(data)
+    if match is None or path is None or places.split(path) is None:
+        return data
+    return b"#!" + path.encode("utf-8", "surrogateescape") + match["arguments"] + b"\n" + data[match.end() :]
+
+
 def hash_field(hexadecimal: str) -> str:
     """A digest as RECORD writes it: urlsafe base64 without padding (PEP 376)."""
     encoded = binascii.b2a_base64(bytes.fromhex(hexadecimal), newline=False).decode("ascii")

@@ -102,11 +102,11 @@ class Reader:
         except InvalidDigestError as error:
             raise FormatError(f"{self.path}.{key}: {error}") from error
 
-    def schema(self) -> None:
+    def schema(self, newest: int = SCHEMA) -> None:
         version = self.count("schema")
-        if version > SCHEMA:
+        if version > newest:
             raise UnsupportedSchemaError(
-                f"{self.path}.schema: {version} is newer than this envparity reads ({SCHEMA}); install a newer one"
+                f"{self.path}.schema: {version} is newer than this envparity reads ({newest}); install a newer one"
             )
 
 
@@ -162,24 +162,56 @@ def encode_tree(tree: Tree) -> bytes:
 
 
 _WIDTH = {"f": 5, "l": 3, "d": 3}
-_MODES = {"f": (0o644, 0o755, 0o444, 0o555), "d": (0o755, 0o555), "l": (0,)}
+_FILE_MODES = frozenset({0o644, 0o755, 0o444, 0o555})
+_MODES = {"f": _FILE_MODES, "d": frozenset({0o755, 0o555}), "l": frozenset({0})}
 
 
 def decode_tree(data: bytes, what: str = "tree") -> Tree:
     """Read a tree and refuse whatever could reach outside: order, paths, types, modes and sizes are checked."""
     reader = Reader(parse(data, what), what)
     reader.schema()
+    return decode_rows(reader.items("entries"), what)
+
+
+def decode_rows(rows: list[Any], what: str) -> Tree:
+    """Rows of one tree, in its order, as entries, checked as `decode_tree` says."""
     entries: list[Entry] = []
     last = b""
-    for number, row in enumerate(reader.items("entries")):
+    for number, row in enumerate(rows):
+        entry = _plain_file(row)
         where = f"{what}.entries[{number}]"
-        entry = _entry(row, where)
-        key = check_path(entry.path, where).encode("utf-8", "surrogateescape")
+        if entry is None:
+            entry = _entry(row, where)
+            check_path(entry.path, where)
+        key = entry.path.encode("utf-8", "surrogateescape")
         if key <= last:
             raise FormatError(f"{where}: {entry.path!r} is out of order or there twice")
         last = key
         entries.append(entry)
     return tuple(entries)
+
+
+def _plain_file(row: Any) -> Entry | None:
+    """What most rows are: a file without anything special about it. None: ask `_entry`, which says what is wrong or odd."""
+    if not isinstance(row, list) or len(row) != 5:
+        return None
+    path, kind, mode, size, digest = row
+    if (
+        kind == "f"
+        and type(mode) is int
+        and mode in _FILE_MODES
+        and type(size) is int
+        and 0 <= size <= LARGEST
+        and isinstance(digest, str)
+        and _HEXADECIMAL.match(digest)
+        and isinstance(path, str)
+        and len(path) < DEEPEST
+        and path.isascii()
+        and not _UNSAFE.search(path)
+        and "\0" not in path
+    ):
+        return Entry(path, "f", mode, size, digest)
+    return None
 
 
 def _entry(row: Any, where: str) -> Entry:

@@ -6,13 +6,16 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
 from snapshot.blueprint import blueprint_of
 from snapshot.forked import balanced, run_all, shares
+from snapshot.memory import kept
 from snapshot.model import Digest
 from snapshot.progress import counter
+from snapshot.store.manifest import DELTA_TYPE
 from snapshot.tars import NoSpaceError, Tars, blob_of
 from snapshot.trees import StoredTrees, read_record
 from snapshot.unpack import Unpacker, read_layer
@@ -72,8 +75,11 @@ class Supply:
         return blueprint
 
     def _add(self, layers: list[Layer], advance: Callable[[int], None]) -> None:
-        for layer in layers:
-            self._cache.add(layer.tree, partial(self.unpack, layer, advance=advance))
+        content = self._load()[0].content
+        rows = any(layer.diff_id in content and content[layer.diff_id].media_type == DELTA_TYPE for layer in layers)
+        with kept() if rows else nullcontext():
+            for layer in layers:
+                self._cache.add(layer.tree, partial(self.unpack, layer, advance=advance))
 
     def unpack(self, layer: Layer, root: str, advance: Callable[[int], None] = lambda _: None) -> None:
         manifest, _, trees = self._load()

@@ -19,8 +19,8 @@ from snapshot.store.store import NoCacheError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from snapshot.codec import Piece, Source
-    from snapshot.delta import Delta, Segment
+    from snapshot.codec import Dictionary, Piece, Source
+    from snapshot.delta import Delta, Range, Segment
     from snapshot.model import Descriptor
     from snapshot.store.reading import VerifyingReader
     from snapshot.store.store import Store
@@ -61,7 +61,12 @@ class Tar:
     def read(self, *ranges: tuple[int, int]) -> bytearray:
         """The bytes of all ranges (offset and length), which must be there, one after the other."""
         data = bytearray(sum(length for _, length in ranges))
-        view, at = memoryview(data), 0
+        self.read_into(memoryview(data), *ranges)
+        return data
+
+    def read_into(self, view: memoryview, *ranges: tuple[int, int]) -> None:
+        """The same, into a buffer that has room for all of them."""
+        at = 0
         for offset, length in ranges:
             begin, end = at, at + length
             while at < end:
@@ -69,7 +74,6 @@ class Tar:
                 if not got:
                     raise DamagedLayerError(f"a tar of {self.size} bytes has no {length} at {offset}")
                 at += got
-        return data
 
     def digest(self) -> Digest:
         hashed = sha256()
@@ -194,20 +198,46 @@ class Tars:
 def segments(source: Source, head: Delta, base: Tar, what: str) -> Iterator[Piece]:
     """The tar that a delta makes, from behind its head in `source`. Raises DamagedLayerError, FormatError."""
     made = 0
+    dictionaries = _Dictionaries(base)
     while made < head.size:
         segment, packed = decode_segment(read_note(source, what), head.base_size, what)
         made += segment.length
         if made > head.size:
             raise DamagedLayerError(f"{what}: it makes more than the {head.size} bytes that it declares")
-        yield from _segment(segment, read_exactly(source, packed, what), base, what)
+        new = memoryview(b"")
+        if packed:
+            frame = read_exactly(source, packed, what)
+            new = memoryview(unpack_against(dictionaries.get(segment.dictionary), frame, segment.new, what))
+            del frame
+        yield from _pieces(segment, new, base)
     if source.read(1):
         raise DamagedLayerError(f"{what}: it goes on after the {head.size} bytes that it declares")
 
 
-def _segment(segment: Segment, packed: bytes, base: Tar, what: str) -> Iterator[Piece]:
-    new = memoryview(b"")
-    if packed:
-        new = memoryview(unpack_against(dictionary_of(base.read(*segment.dictionary)), packed, segment.new, what))
+class _Dictionaries:
+    """The dictionaries of one delta's segments, the last of which is kept: the next segment often has the same."""
+
+    def __init__(self, base: Tar) -> None:
+        self._base = base
+        self._ranges: tuple[Range, ...] = ()
+        self._made: Dictionary | None = None
+        self._buffer = bytearray()
+
+    def get(self, ranges: tuple[Range, ...]) -> Dictionary | None:
+        if ranges != self._ranges:
+            self._made = None  # not two at a time
+            size = sum(each.length for each in ranges)
+            if size > len(self._buffer):
+                self._buffer = bytearray()
+                self._buffer = bytearray(size)
+            with memoryview(self._buffer)[:size] as view:
+                self._base.read_into(view, *ranges)
+                self._made = dictionary_of(view)
+            self._ranges = ranges
+        return self._made
+
+
+def _pieces(segment: Segment, new: memoryview, base: Tar) -> Iterator[Piece]:
     for step in segment.operations:
         if step.offset is None:
             yield new[: step.length]

@@ -1,56 +1,165 @@
-"""`envparity diff`: two environments, each a snapshot or a live prefix."""
+"""`envparity diff`: what serves against what trained, graded, judged and explained."""
 
 from __future__ import annotations
 
+import datetime as dt
+from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from registration import console
-from registration.parameters import json_option
+from registration.errors import RegistrationError
 from registration.progress import progress_bar
-from registration.subjects import find_subject
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from diffing.report import Report
+    from diffing.sides import Side
     from registration.invocation import Invocation
-    from snapshot.model import Description
-    from snapshot.progress import Progress
-    from snapshot.store import Store
+
+#: The module of a format that is not called like it.
+_RENDERERS = {"json": "document"}
+_COLOURS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "good": {"fg": "green"},
+    "bad": {"fg": "red"},
+    "doubtful": {"fg": "yellow"},
+    "faint": {"dim": True},
+    "strong": {"bold": True},
+}
+FORMATS = ("text", "json", "html", "markdown", "junit", "sarif")
+
+
+class OutputError(RegistrationError, OSError):
+    """The report cannot be written."""
 
 
 @click.command()
-@click.argument("before", metavar="A")
-@click.argument("after", metavar="B")
-@json_option
+@click.argument("sides", metavar="[TRAIN] SERVE...", nargs=-1, required=True)
+@click.option(
+    "--requirements",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False),
+    help="Compare with a model's requirements.txt or a pylock.toml instead of TRAIN.",
+)
+@click.option(
+    "--model",
+    metavar="PATH",
+    type=click.Path(exists=True),
+    help="What decides which differences the model can reach: an MLflow model's directory, a pickle (it is never unpickled),"
+    " or a file with the names of the modules that it imports.",
+)
+@click.option("--policy", metavar="FILE", type=click.Path(exists=True, dir_okay=False), help="What may differ (TOML).")
+@click.option("--format", "form", type=click.Choice(FORMATS), help="Default: text.")
+@click.option("--json", "as_json", is_flag=True, help="The same as --format json.")
+@click.option("--output", metavar="FILE", type=click.Path(dir_okay=False), help="Write the report there.")
+@click.option("--all", "everything", is_flag=True, help="Show what does not matter and what is folded, too.")
+@click.option("--plan", is_flag=True, help="Print the commands that would make SERVE what TRAIN is, and nothing else.")
+@click.option(
+    "--fingerprint/--no-fingerprint",
+    default=None,
+    help="Run the numeric probe in live environments. Default: if the other side has one.",
+)
 @click.pass_obj
-def diff(invocation: Invocation, before: str, after: str, as_json: bool) -> int:
-    """Compare A and B, each a snapshot or the prefix of an environment. Exit code 1 if they differ."""
-    from diffing import compare
+def diff(
+    invocation: Invocation,
+    *,
+    sides: tuple[str, ...],
+    requirements: str | None,
+    model: str | None,
+    policy: str | None,
+    form: str | None,
+    as_json: bool,
+    output: str | None,
+    everything: bool,
+    plan: bool,
+    fingerprint: bool | None,
+) -> int:
+    r"""Compare environments with the one that a model was trained in.
 
-    store = invocation.store
-    subjects = [find_subject(text, store) for text in (before, after)]
-    with progress_bar() as progress:
-        one, other = (
-            describe(subject if isinstance(subject, Path) else subject.snapshot, store, progress)
-            for subject in subjects
+    Each is a snapshot or the prefix of an environment; several serving sides are each compared with TRAIN, which may also be
+    a requirements.txt or a pylock.toml.
+
+    \b
+    Exit codes: 0 within the policy, 1 beyond it, 2 wrong use or an error.
+    """
+    if as_json and form not in (None, "json"):
+        raise click.UsageError(f"--json and --format {form} exclude each other; give one of them")
+    form = "json" if as_json else form or "text"
+    if len(sides) < (1 if requirements else 2):
+        raise click.UsageError(
+            "there is nothing to compare with; give TRAIN and SERVE, or --requirements FILE and SERVE"
         )
-        found = compare(one, other)
-    if as_json:
-        from diffing.document import as_document
+    if plan and (len(sides) > (1 if requirements else 2) or form != "text"):
+        raise click.UsageError("--plan is for one serving side, and is text")
+    if everything and (plan or form != "text"):
+        raise click.UsageError(
+            "--plan is not a report; leave out --all"
+            if plan
+            else "--all is for text: the other formats always have all"
+        )
+    with progress_bar() as progress:
+        from registration.sides import find_sides
 
-        console.print_json({"before": before, "after": after, **as_document(found)})
+        train, *others = find_sides(
+            sides, invocation.store, requirements=requirements, fingerprint=fingerprint, progress=progress
+        )
+        reports = reports_of(train, others, model=model, policy=policy)
+    if plan:
+        from diffing import fixing
+
+        _write("".join(f"{line}\n" for line in fixing.plan(train, others[0]).commands()), output)
     else:
-        from registration.differences import lines
-
-        for line in lines(found):
-            click.echo(console.printable(line))
-    return 0 if found.equal else 1
+        _show(reports, form, everything=everything, output=output)
+    return 0 if all(report.passed for report in reports) else 1
 
 
-def describe(subject: str | Path, store: Store, progress: Progress | None) -> Description:
-    import snapshot
+def reports_of(train: Side, others: Sequence[Side], *, model: str | None, policy: str | None) -> list[Report]:
+    """Each of `others` against `train`. `model` and `policy` are paths."""
+    from diffing import policy as policies
+    from diffing.assessing import assess
+    from diffing.requirements import read
+    from diffing.rules import catalogue
+    from diffing.usage import read_model
 
-    if isinstance(subject, Path):
-        return snapshot.describe(subject, progress=progress)
-    return snapshot.load(subject, store)
+    rules = catalogue.load()
+    chosen = policies.DEFAULT if policy is None else policies.read(policy, rules.ids)
+    usage = None if model is None else read_model(model)
+    declared = read(usage.requirements) if usage is not None and usage.requirements else None
+    today = dt.datetime.now(tz=dt.timezone.utc).date()
+    return [
+        assess(train, side, today=today, usage=usage, declared=declared, policy=chosen, catalogue=rules)
+        for side in others
+    ]
+
+
+def _show(reports: Sequence[Report], form: str, *, everything: bool, output: str | None) -> None:
+    if form == "text" and output is None:
+        from diffing.rendering import text
+
+        for line in text.lines(reports, full=everything):
+            click.echo("".join(click.style(span.text, **_COLOURS[span.style.value]) for span in line))
+        return
+    _write(render(reports, form, everything=everything), output)
+
+
+def render(reports: Sequence[Report], form: str, *, everything: bool) -> str:
+    """The reports in one of FORMATS; only text has an `everything` of its own, the others always have all."""
+    if form == "text":
+        from diffing.rendering import text
+
+        return text.render(reports, full=everything)
+    renderer = import_module(f"diffing.rendering.{_RENDERERS.get(form, form)}")
+    return str(renderer.render(reports))
+
+
+def _write(text: str, output: str | None) -> None:
+    if output is None:
+        click.echo(text, nl=False)
+        return
+    try:
+        Path(output).write_bytes(text.encode("utf-8", "backslashreplace"))
+    except OSError as error:
+        raise OutputError(f"cannot write the report to {output}: {error.strerror}") from error

@@ -14,7 +14,7 @@ import weakref
 from collections import OrderedDict
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from snapshot.model import Descriptor, Digest
 from snapshot.serialize import FormatError
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     #: The bytes of a manifest, verified; None when it cannot be read.
     Read = Callable[[Digest], bytes | None]
+
+_T = TypeVar("_T")
 
 _SCHEMA = 2
 _FILE = re.compile(rf"contents{_SCHEMA}-([0-9]+)\.sqlite\Z")
@@ -55,6 +57,10 @@ _FIND = (
     "WHERE held.content = (SELECT number FROM contents WHERE digest = ?) "
     "ORDER BY held.encoded, held.recency"
 )
+_LIST = (
+    "SELECT manifests.digest FROM held CROSS JOIN manifests ON manifests.number = -held.recency "
+    "WHERE held.content = (SELECT number FROM contents WHERE digest = ?) ORDER BY held.recency"
+)
 _HOLD = "INSERT OR IGNORE INTO held SELECT number, ?, ? FROM contents WHERE digest = ?"
 
 
@@ -80,24 +86,28 @@ class Contents(Mapping[Digest, Descriptor]):
         self._lock = threading.Lock()
 
     def __getitem__(self, content: Digest) -> Descriptor:
-        if not self._wanted:  # a store that is not there yet is not made by this
+        found = self._asked(self._find, content)
+        if found is None:
             raise KeyError(content)
+        return found
+
+    def holders(self, content: Digest) -> tuple[Digest, ...]:
+        """The manifests that list a content, as far as the database knows, the newest first: read them to be sure."""
+        return self._asked(self._list, content) or ()
+
+    def _asked(self, question: Callable[[Digest], _T | None], content: Digest) -> _T | None:
+        if not self._wanted:  # a store that is not there yet is not made by this
+            return None
         import sqlite3
 
         with self._lock:
             # What a copy in memory took over may be wrong too; what is made in memory is not.
             for _ in range(2):
                 try:
-                    found = self._find(content)
+                    return question(content)
                 except sqlite3.Error as error:
                     self._give_up(error)
-                else:
-                    break
-            else:
-                found = self._find(content)
-        if found is None:
-            raise KeyError(content)
-        return found
+            return question(content)
 
     def __iter__(self) -> Iterator[Digest]:
         with self._lock:
@@ -124,6 +134,12 @@ class Contents(Mapping[Digest, Descriptor]):
                 return manifest.content[content]
             if self._unchanged():
                 return None
+
+    def _list(self, content: Digest) -> tuple[Digest, ...]:
+        while True:
+            rows = [raw for (raw,) in self._open().execute(_LIST, (_raw(content),))]
+            if self._unchanged():
+                return tuple(self._wanted[raw] for raw in rows if raw in self._wanted)
 
     def _unchanged(self) -> bool:
         """Whether nobody has written to the database since it was known to be complete.

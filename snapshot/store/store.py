@@ -31,7 +31,7 @@ from snapshot.store.scrub import GRACE, Collected, Problem, check, collect, only
 from snapshot.store.summary import Summary, summarise_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from snapshot.model import Descriptor, Digest, Snapshot
@@ -87,6 +87,15 @@ class Store:
         if self._cache is None:
             raise NoCacheError(f"the store {self} has no cache directory; open it with Store(…, cache=DIRECTORY)")
         return Path(self._cache)
+
+    def variables_key(self, *, make: bool = False) -> bytes | None:
+        """The key for digests of environment variables; None when there is none (a store in memory never has one).
+
+        `make`: whether to make one then. Raises StoreError.
+        """
+        from snapshot.store.secret import read_key
+
+        return read_key(self.backend.path, make=make) if isinstance(self.backend, DirectoryBackend) else None
 
     def references(self) -> tuple[Reference, ...]:
         """Every snapshot in the index, in the order of capture. What is no snapshot is left out."""
@@ -156,7 +165,7 @@ class Store:
     def has(self, digest: Digest) -> bool:
         return self.backend.has(digest)
 
-    def contents(self) -> Mapping[Digest, Descriptor]:
+    def contents(self) -> Contents:
         """Content digest (diff_id, tree, record) to the blob that holds it, over all snapshots.
 
         What it says was true when the snapshots were published: ask `has` before relying on a blob.

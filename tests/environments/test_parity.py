@@ -101,6 +101,19 @@ def test_installer(lab, pins, expected, elsewhere, tmp_path):
     assert {key: found[key] for key in found.keys() - moved} == {key: wanted[key] for key in wanted.keys() - moved}
 
 
+def test_a_place_that_is_too_long_for_first_lines(lab, root, elsewhere):
+    """Of the interpreter's own scripts and of anybody's too, wherever they lie: restored, they begin with a trampoline."""
+    made = lab.venv(elsewhere)
+    made.write("tools/run", f"#!{made.python}\nprint(1)\n", 0o755)
+    store = snapshot.Store(root / "long-store")
+    captured = snapshot.capture(made, store, name="x")
+    longer = root / ("long" * 40) / "env"
+    snapshot.restore("x", longer, store)
+    assert (longer / "tools" / "run").read_text().startswith("#!/bin/sh\n")
+    assert snapshot.describe(longer).snapshot.parity_root == captured.parity_root
+    assert snapshot.capture(longer, store).snapshot == captured.snapshot
+
+
 def test_capture_of_a_restore_adds_no_distribution_layer(lab, root, reference, captured, store):
     back = lab.restored(store, "reference", root / "again", reference)
     again = snapshot.capture(back, store, name="again")

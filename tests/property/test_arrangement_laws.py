@@ -5,7 +5,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from snapshot.arrangement import Group, bases_of, groups_of, strays
+from snapshot.arrangement import Group, bases_of, groups_of
 from snapshot.model import Kind, Layer
 from snapshot.serialize import digest_of
 
@@ -74,10 +74,3 @@ def test_a_row_that_is_full_begins_again_at_the_whole_layer():
     numbers = {each.diff_id: number for number, each in enumerate(group.layers)}
     found = [None if base is None else numbers[base.diff_id] for _, base in bases_of(group, (), 2)]
     assert found == [None, 0, 1, 0, 3, 0]
-
-
-@given(st.dictionaries(CONTENTS, st.lists(CONTENTS, max_size=3), max_size=8))
-def test_strays_are_the_bases_that_nobody_has(needed):
-    found = strays(needed, needed)
-    assert found.isdisjoint(needed)
-    assert found | set(needed) == set(needed).union(*needed.values())

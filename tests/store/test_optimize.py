@@ -9,10 +9,9 @@ import pytest
 
 from snapshot import encoding, optimize, verify
 from snapshot.encoding import DEPTH
-from snapshot.optimizing import rebase
 from snapshot.recoding import RecodingError
 from snapshot.store import Store
-from snapshot.store.manifest import BASE, DELTA_TYPE, EFFORT, LAYER_TYPE
+from snapshot.store.manifest import DELTA_TYPE, EFFORT, LAYER_TYPE
 from snapshot.tars import Tars, bases
 from tests.building import publish
 from tests.deltas import as_delta
@@ -199,23 +198,6 @@ def test_a_delta_that_names_no_base(store):
     assert any("does not say what" in problem for problem in done.problems)
     store.remove("broken")
     assert tars(store) == before
-
-
-def test_strays_are_set_free(tmp_path):
-    """The base's snapshot is gone: what is a delta against it is encoded anew, and then a collection takes it."""
-    store = Store(tmp_path / "store")
-    base, part = version("a", 1), version("a", 2)
-    publish(store, base, name="m/1")
-    publish(store, as_delta(base, part), name="m/2", beside=[base])
-    assert rebase(store) == 0
-    store.remove("m/1")
-    before = tars(store)
-    assert rebase(store) == 1
-    assert base.layer.diff_id not in store.manifest("m/2").content
-    store.collect()
-    assert tars(store) == before
-    assert sound(store)
-    assert not any(BASE in blob.annotations for blob in store.manifest("m/2").content.values())
 
 
 def test_a_new_blob_that_does_not_give_its_layer_back_changes_nothing(store, monkeypatch):

@@ -1,0 +1,70 @@
+"""How often each named rule of docs/format.md, "Identity", found that a difference does not matter."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from diffing.report import Normalised
+from snapshot.model import Kind
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from diffing.observing.sides import Sides
+    from snapshot.model import Description, Entry, Layer
+
+#: A layer by what it is called in both environments.
+Key = tuple[str, str, str]
+
+
+def count_normalised(sides: Sides) -> tuple[Normalised, ...]:
+    """Count the entries that differ and do not matter, in layers that are equal in what counts.
+
+    Where a layer differs in what counts, its RECORD, its bytecode and the like follow from that and are no news.
+    """
+    counts: Counter[str] = Counter()
+    one, two = (_by_key(side) for side in (sides.train, sides.serve))
+    changed = _changed(one, two)
+    for key in sorted(one.keys() | two.keys()):
+        mine, yours = one.get(key), two.get(key)
+        layer = mine or yours
+        if layer is None or key[1:] in changed or (mine and yours and mine.tree == yours.tree):
+            continue
+        if layer.kind is Kind.BYTECODE and not (mine and yours):
+            counts["bytecode"] += layer.files
+        else:
+            counts.update(_rules(_entries(sides.train, mine), _entries(sides.serve, yours)))
+    return tuple(Normalised(rule, count) for rule, count in sorted(counts.items()) if count)
+
+
+def _by_key(side: Description) -> dict[Key, Layer]:
+    return {(layer.kind.value, layer.name, layer.mount): layer for layer in side.snapshot.layers}
+
+
+def _changed(one: dict[Key, Layer], two: dict[Key, Layer]) -> set[tuple[str, str]]:
+    """Name and mount of the layers that differ in what counts; their bytecode has the same name and mount."""
+    return {key[1:] for key in one.keys() | two.keys() if _parity(one.get(key)) != _parity(two.get(key))}
+
+
+def _parity(layer: Layer | None) -> str | None:
+    return None if layer is None else layer.parity
+
+
+def _entries(side: Description, layer: Layer | None) -> dict[str, Entry]:
+    if layer is None or layer.tree not in side.trees:
+        return {}
+    return {entry.path: entry for entry in side.trees[layer.tree]}
+
+
+def _rules(train: dict[str, Entry], serve: dict[str, Entry]) -> Iterator[str]:
+    """The rule for each entry that differs. The layers are equal in what counts, so there is one."""
+    for path in train.keys() | serve.keys():
+        mine, yours = train.get(path), serve.get(path)
+        if mine != yours:
+            yield next((rule for entry in (mine, yours) if entry and (rule := _rule(entry))), "write-bit")
+
+
+def _rule(entry: Entry) -> str | None:
+    """A file of a bytecode layer says its rule itself, as every other does."""
+    return "directory" if entry.type == "d" else entry.rule

@@ -1,0 +1,73 @@
+"""What a path says of a file: what it is, and which module an import would have to name to run it."""
+
+from __future__ import annotations
+
+import posixpath
+import re
+from typing import TYPE_CHECKING
+
+from snapshot.model import Kind
+
+if TYPE_CHECKING:
+    from snapshot.facts.model import Facts
+
+_NATIVE = re.compile(r"\.(?:so|pyd|dylib|a|dll)(?:\.[\d.]+)?\Z")
+_STDLIB = re.compile(r"(?:^|/)lib(?:64)?/python3\.\d+t?/(?P<rest>.+)\Z")
+_SITE = re.compile(r"(?:^|/)(?:site|dist)-packages/(?P<rest>.+)\Z")
+#: Tests of the standard library: nothing imports them.
+_TESTS = re.compile(r"(?:^|/)(?:test|tests|idle_test|turtledemo)/")
+_MODULE_END = re.compile(r"\.(?:pyi?|cpython-[\w.-]+\.so|abi3\.so|so)\Z")
+
+
+def what_of(path: str, kind: Kind) -> str:
+    """`metadata`, `script`, `py`, `native` or `data`."""
+    directory, name = posixpath.split(path)
+    if ".dist-info/" in path or ".egg-info/" in path or name.endswith(".egg-info"):
+        return "metadata"
+    if directory == "bin" or (kind is Kind.INTERPRETER and directory.endswith("/bin")):
+        return "script"
+    if name.endswith((".py", ".pyi")):
+        return "py"
+    return "native" if _NATIVE.search(name) else "data"
+
+
+def module_of(path: str, kind: Kind, *facts: Facts) -> str | None:
+    """The top-level module whose import can bring this file in: for files that no distribution owns. None: there is none.
+
+    A file in a site directory counts as its first directory's module, unless the recorded modules say that this name is
+    found elsewhere on every side that has the file.
+    """
+    if kind not in (Kind.UNOWNED, Kind.ENVIRONMENT):
+        return None
+    match = _SITE.search(path) or _STDLIB.search(path)
+    name = _MODULE_END.sub("", match["rest"].partition("/")[0]) if match else ""
+    if not name.isidentifier():
+        return None
+    found = [module for each in facts for module in each.modules or () if module.name.partition(".")[0] == name]
+    everywhere = all(each.modules is not None for each in facts)
+    if found and everywhere and not any(_within(path, module.path) for module in found):
+        return None
+    return name
+
+
+def _within(path: str, module: str) -> bool:
+    """Whether a file is a module's: the very file, or beside a package's `__init__.py`, or in a namespace's directory."""
+    directory = posixpath.dirname(module) if posixpath.basename(module).startswith("__init__.") else module
+    return path == module or path.startswith(directory + "/")
+
+
+def standard_module(path: str) -> str | None:
+    """The dotted name of a standard library's module, empty for what no import brings in, None for anything else
+    (an executable, a shared library): whatever runs can depend on that.
+    """
+    match = _STDLIB.search(path)
+    if match is None:
+        return "" if re.search(r"(?:^|/)(?:share|include)/", path) else None
+    rest = match["rest"]
+    if _TESTS.search(rest) or rest.startswith(("config-", "site-packages/")):
+        return ""
+    if rest.startswith("lib-dynload/"):
+        return rest.removeprefix("lib-dynload/").partition(".")[0]
+    if not rest.endswith(".py"):
+        return ""
+    return rest.removesuffix(".py").removesuffix("/__init__").replace("/", ".")

@@ -1,0 +1,112 @@
+"""The two sides as every level's observer sees them, and the few questions that several of them ask."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from packaging.utils import canonicalize_name
+from packaging.version import InvalidVersion, Version
+
+from diffing.comparison import has_base
+from snapshot.facts.model import PYTHON
+from snapshot.model import Kind
+
+if TYPE_CHECKING:
+    from diffing.model import EnvironmentDiff, FileChange
+    from snapshot.facts.model import DistributionFacts
+    from snapshot.model import Description, Interpreter, Layer
+
+#: A distribution by its normalised name and its version.
+Pin = tuple[str, str]
+
+
+class Sides:
+    """Both descriptions and what was found between them. Computes what several observers need once."""
+
+    def __init__(self, train: Description, serve: Description, diff: EnvironmentDiff) -> None:
+        self.train = train
+        self.serve = serve
+        self.diff = diff
+
+    @property
+    def interpreters(self) -> tuple[Interpreter, Interpreter]:
+        return self.train.snapshot.interpreter, self.serve.snapshot.interpreter
+
+    @property
+    def same_python(self) -> bool:
+        """Whether the interpreter says the same version on both sides."""
+        train, serve = self.interpreters
+        return train.version == serve.version
+
+    @property
+    def base_seen(self) -> bool:
+        """Whether both sides know the interpreter's files one by one."""
+        return has_base(self.train) and has_base(self.serve)
+
+    @cached_property
+    def metadata(self) -> tuple[dict[Pin, DistributionFacts], dict[Pin, DistributionFacts]] | None:
+        """What is recorded of each distribution, on both sides; None where one of them has nothing recorded."""
+        train, serve = self.train.facts.distributions, self.serve.facts.distributions
+        if train is None or serve is None:
+            return None
+        return _by_pin(train), _by_pin(serve)
+
+    def package_owner(self, module: str) -> str | None:
+        """The distribution whose top-level module that is, on either side."""
+        return self._package_owners.get(module)
+
+    @cached_property
+    def _package_owners(self) -> dict[str, str]:
+        rows = [module for side in (self.serve, self.train) for module in side.facts.modules or ()]
+        return {module.name: module.owner for module in rows if module.owner and module.owner != PYTHON}
+
+    def neutral(self, text: str) -> str:
+        """A path or an ABI tag without Python's minor version, where the two sides differ in it."""
+        minors = {side.minor for side in self.interpreters}
+        if len(minors) == 1:
+            return text
+        for minor in minors:
+            short = minor.replace(".", "")
+            text = text.replace(f"python{minor}", "python").replace(f"cpython-{short}", "cpython")
+            text = text.replace(f"python{short}.zip", "python.zip")
+        return text
+
+
+def _by_pin(rows: tuple[DistributionFacts, ...]) -> dict[Pin, DistributionFacts]:
+    return {(str(canonicalize_name(row.name)), row.version): row for row in rows}
+
+
+def owner_of(layer: Layer) -> str | None:
+    """Whom a layer's files belong to, as reachability counts: a distribution's normalised name, `python`, or nobody."""
+    if layer.kind in (Kind.DISTRIBUTION, Kind.SOURCE):
+        return str(canonicalize_name(layer.name))
+    return PYTHON if layer.kind is Kind.INTERPRETER else None
+
+
+def change_of_version(train: str, serve: str) -> str:
+    """Which part of a version differs first (PEP 440): `major`, `minor`, `patch`, `local`, or `other` for anything else."""
+    try:
+        one, two = Version(train), Version(serve)
+    except InvalidVersion:
+        return "other"
+    if one.epoch != two.epoch:
+        return "major"
+    length = max(len(one.release), len(two.release))
+    releases = zip(*(version.release + (0,) * (length - len(version.release)) for version in (one, two)), strict=True)
+    for place, (mine, yours) in enumerate(releases):
+        if mine != yours:
+            return ("major", "minor", "patch")[min(place, 2)]
+    return "local" if one.public == two.public and one.local != two.local else "other"
+
+
+def place_of(change: FileChange) -> str:
+    """A file's path, the same whichever side comes first: with another version of Python it lies elsewhere."""
+    if change.before is None or change.after is None:
+        return change.path
+    return max(change.before.path, change.after.path)
+
+
+def short(content: str) -> str:
+    """A digest as people see it."""
+    return f"sha256:{content.removeprefix('sha256:')[:12]}"
