@@ -52,9 +52,15 @@ class Sides:
             return None
         return _by_pin(train), _by_pin(serve)
 
-    def package_owner(self, module: str) -> str | None:
-        """The distribution whose top-level module that is, on either side."""
-        return self._package_owners.get(module)
+    def package_of(self, path: str, module: str) -> dict[str, str]:
+        """Whether a file lies in a package that a distribution owns (`package`), and which that is (`within`)."""
+        if "/" not in path.partition("-packages/")[2]:
+            return {"package": "no"}
+        owner = self._package_owners.get(module)
+        if owner is not None:
+            return {"package": "yes", "within": owner}
+        known = self.train.facts.modules is not None and self.serve.facts.modules is not None
+        return {"package": "no" if known else "unknown"}
 
     @cached_property
     def _package_owners(self) -> dict[str, str]:
