@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 from diffing.bytestream import DAMAGED, Stream, unpacked
 from diffing.errors import DiffError
-from diffing.pickles import Contents, scan
+from diffing.pickles import Contents, DamagedPickleError, scan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,7 +94,7 @@ def _pickles(stream: Stream, label: str, found: Findings) -> bool:
         scan(stream, contents)
         while stream.peek(2) in _STARTS:
             scan(stream, contents)
-    except DAMAGED as error:
+    except (DamagedPickleError, *DAMAGED) as error:
         why = str(error) if isinstance(error, DiffError) else "its compression is damaged"
         contents.problems.add(f"a damaged pickle: {why}")
     except DiffError as error:

@@ -6,12 +6,14 @@ Statement v1 (https://in-toto.io/Statement/v1) with a predicate of our own; docs
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from diffing.dsse import EnvelopeError, strict_json
 from diffing.errors import DiffError
 from diffing.fields import Fields
+from diffing.policy import IGNORE
+from diffing.rendering.document import encode
 from diffing.report import Counts, Coverage, PolicySummary, SideSummary, Unknown, Waiver
 from diffing.verdict import Flag, Verdict
 from snapshot.version import version
@@ -33,6 +35,10 @@ _MODEL = re.compile(r"(?:sha256|dirHash):[0-9a-f]{64}\Z")
 #: Names in the subjects' digest sets. `sha256` is the snapshot's id, the digest of a blob; the other two are digests of what docs/format.md defines.
 _ROOT = "envparityParityRoot"
 _STRICT = "envparityStrictDigest"
+
+
+#: What the predicate has as the report's JSON document has it. The differences themselves are not in it.
+_FROM_REPORT = ("verdict", "passed", "flags", "coverage", "train", "serve", "policy", "rules_version", "counts")
 
 
 class UnattestableError(DiffError, ValueError):
@@ -95,32 +101,27 @@ def statement(report: Report, *, model_digest: str | None, created: str) -> dict
         problems.append(f"the time is {created!a} (want it like 2026-01-31T23:59:59Z)")
     if problems:
         raise UnattestableError("; ".join(problems))
+    document = encode(report)
     return {
         "_type": STATEMENT_TYPE,
         "subject": _subjects(report.train, report.serve, model_digest),
         "predicateType": PREDICATE_TYPE,
         "predicate": {
-            "verdict": report.verdict.name,
-            "passed": report.passed,
-            "flags": [flag.value for flag in report.flags],
-            "coverage": {**asdict(report.coverage), "unknown": [asdict(each) for each in report.coverage.unknown]},
-            "train": asdict(report.train),
-            "serve": asdict(report.serve),
-            "model": model_digest,
-            "policy": _policy(report.policy),
-            "rules_version": report.rules_version,
-            "counts": _counts(report.counts),
+            **{key: document[key] for key in _FROM_REPORT},
             "waivers": [
                 {
                     "rule": each.rule,
                     "subject": each.subject,
-                    "severity": each.severity.name,
+                    "severity": str(each.severity),
                     "digest": each.digest,
-                    **asdict(each.waived),
+                    "owner": each.waived.owner,
+                    "reason": each.waived.reason,
+                    "expires": each.waived.expires,
                 }
                 for each in report.differences
                 if each.waived is not None
             ],
+            "model": model_digest,
             "tool": version(),
             "created": created,
         },
@@ -139,21 +140,6 @@ def _subjects(train: SideSummary, serve: SideSummary, model_digest: str | None) 
     return found
 
 
-def _policy(policy: PolicySummary) -> dict[str, Any]:
-    return {
-        "name": policy.name,
-        "digest": policy.digest,
-        "maximum": policy.maximum.name,
-        "forbidden": [flag.value for flag in policy.forbidden],
-        "problems": list(policy.problems),
-    }
-
-
-def _counts(counts: Counts) -> dict[str, Any]:
-    rows = [{"verdict": verdict.name, "count": count} for verdict, count in counts.by_verdict]
-    return {**asdict(counts), "by_verdict": rows}
-
-
 def read(payload: bytes, what: str = "statement") -> Proof:
     """What the statement in `payload` says. Check its signature first (`dsse.verify`). `what` names the source in errors.
 
@@ -170,7 +156,7 @@ def read(payload: bytes, what: str = "statement") -> Proof:
     proof = _read_predicate(inner)
     fields.items("subject")  # objects, each of them
     if not fields.problems and not _covers(document["subject"], proof):
-        fields.problem("subject", "other digests than the predicate has for train, serve and model")
+        fields.problem("subject", "not what the predicate says of train, serve and model")
     if fields.problems:
         raise StatementError("; ".join(fields.problems))
     return proof
@@ -212,20 +198,29 @@ def _read_side(fields: Fields) -> SideSummary:
 
 
 def _read_policy(fields: Fields) -> PolicySummary:
+    overrides = fields.inner("overrides")
     return PolicySummary(
         name=fields.text("name"),
         digest=fields.text("digest"),
         maximum=fields.name("maximum", Verdict),
         forbidden=fields.names("forbidden", Flag),
         problems=fields.texts("problems"),
+        overrides=tuple(
+            (rule, None if overrides.value[rule] == IGNORE else overrides.name(rule, Verdict))
+            for rule in overrides.value
+        ),
     )
 
 
 def _read_counts(fields: Fields) -> Counts:
+    verdicts = fields.inner("by_verdict")
+    counted = [(verdict, verdicts.count(verdict.name)) for verdict in Verdict if verdict.name in verdicts.value]
+    for name in sorted(verdicts.value.keys() - Verdict.__members__.keys()):
+        verdicts.problem(name, "no verdict that this envparity knows")
     return Counts(
         distributions=fields.count("distributions"),
         reachable=fields.optional_count("reachable"),
-        by_verdict=tuple((each.name("verdict", Verdict), each.count("count")) for each in fields.items("by_verdict")),
+        by_verdict=tuple(counted),
         differences=fields.count("differences"),
         waived=fields.count("waived"),
         harmless=fields.count("harmless"),
@@ -248,8 +243,10 @@ def _covers(subjects: list[dict[str, Any]], proof: Proof) -> bool:
     wanted = _subjects(proof.train, proof.serve, proof.model_digest)
     return len(subjects) == len(wanted) and all(
         found.get("name") == each["name"]
-        and isinstance(found.get("digest"), dict)
-        and each["digest"].items() <= found["digest"].items()
+        and all(
+            isinstance(found.get(key), dict) and each[key].items() <= found[key].items()
+            for key in ("digest", "annotations")
+        )
         for found, each in zip(subjects, wanted, strict=True)
     )
 

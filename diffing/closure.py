@@ -15,7 +15,7 @@ from diffing.requirements import named
 from snapshot.facts.model import PYTHON
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from packaging.markers import Marker
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 _BEGINNING = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^]]*)\])?")
 #: A distribution, and one of its extras (empty: itself).
 _Node = tuple[str, str]
+#: What a line of Requires-Dist names: a distribution, extras of it, and when.
+_Edge = tuple[str, tuple[str, ...], "Marker | None"]
+_Graph = dict[str, list[_Edge]]
 
 
 def reach(usage: Usage | None, requirements: Requirements | None, *sides: Description) -> Reach:
@@ -45,11 +48,10 @@ def reach(usage: Usage | None, requirements: Requirements | None, *sides: Descri
     incomplete = unnamed or unread or any(side.facts.distributions is None for side in sides)
     because = _because(used, requirements, sides)
     roots = {(owner, "") for found in used.values() for owner in found}
-    needed: dict[str, str] = {}
-    for side in sides:
-        environment = variables(side.snapshot.interpreter)
-        for name, by in _walk(roots | _required(requirements, environment), _requires(side), environment):
-            needed.setdefault(name, by)
+    graphs = [(_requires(side), variables(side.snapshot.interpreter)) for side in sides]
+    for _, environment in graphs:
+        roots |= _required(requirements, environment)
+    needed = dict(_walk(roots, graphs))
     installed = {str(canonicalize_name(row.name)) for side in sides for row in side.facts.distributions or ()}
     for name, by in needed.items():
         said = because.get(name) or f"required by {by}"
@@ -102,16 +104,16 @@ def _required(requirements: Requirements | None, environment: Mapping[str, str])
 # -- along Requires-Dist
 
 
-def _requires(side: Description) -> dict[str, list[tuple[str, tuple[str, ...], Marker | None]]]:
+def _requires(side: Description) -> _Graph:
     """What each distribution names: other distributions, with the extras that it wants of them."""
-    found: dict[str, list[tuple[str, tuple[str, ...], Marker | None]]] = {}
+    found: _Graph = {}
     for row in side.facts.distributions or ():
         named = found.setdefault(canonicalize_name(row.name), [])
         named += [parsed for line in row.requires if (parsed := _parse(line))]
     return found
 
 
-def _parse(line: str) -> tuple[str, tuple[str, ...], Marker | None] | None:
+def _parse(line: str) -> _Edge | None:
     """One value of Requires-Dist. Of one that is not valid the name counts, whatever its marker was."""
     try:
         found = Requirement(line)
@@ -121,12 +123,8 @@ def _parse(line: str) -> tuple[str, tuple[str, ...], Marker | None] | None:
     return canonicalize_name(found.name), tuple(sorted(map(canonicalize_name, found.extras))), found.marker
 
 
-def _walk(
-    start: Iterable[_Node],
-    requires: Mapping[str, list[tuple[str, tuple[str, ...], Marker | None]]],
-    environment: Mapping[str, str],
-) -> Iterator[tuple[str, str]]:
-    """Each distribution that is needed, with the one that needs it, nearest first."""
+def _walk(start: Iterable[_Node], graphs: Sequence[tuple[_Graph, Mapping[str, str]]]) -> Iterator[tuple[str, str]]:
+    """Each distribution that is needed, with the one that needs it, nearest first: whatever any side's metadata says."""
     waiting = deque((node, "") for node in sorted(start))
     seen, named = set(start), set()
     while waiting:
@@ -134,11 +132,12 @@ def _walk(
         if name not in named:
             named.add(name)
             yield name, by
-        for needed, extras, marker in requires.get(name, ()):
-            if holds(marker, environment, extra=extra):
-                fresh = [(needed, wanted) for wanted in ("", *extras) if (needed, wanted) not in seen]
-                seen.update(fresh)
-                waiting.extend((node, name) for node in fresh)
+        for requires, environment in graphs:
+            for needed, extras, marker in requires.get(name, ()):
+                if holds(marker, environment, extra=extra):
+                    fresh = [(needed, wanted) for wanted in ("", *extras) if (needed, wanted) not in seen]
+                    seen.update(fresh)
+                    waiting.extend((node, name) for node in fresh)
 
 
 # -- why

@@ -22,20 +22,20 @@ class Fields:
     def __init__(self, value: object, path: str, problems: list[str] | None = None) -> None:
         self.path = path
         self.problems: list[str] = [] if problems is None else problems
-        self._value: dict[str, Any] | None = value if isinstance(value, dict) else None
-        if self._value is None:
+        self.value: dict[str, Any] = value if isinstance(value, dict) else {}
+        self._there = isinstance(value, dict)
+        if not self._there:
             self.problems.append(f"{path}: want an object, found {_kind(value)}")
 
     def problem(self, key: str, what: str) -> None:
         self.problems.append(f"{self.path}.{key}: {what}")
 
     def _get(self, key: str, kind: type, wanted: str) -> Any:
-        if self._value is None:  # that is a problem already
+        if key not in self.value:
+            if self._there:  # else that is the problem
+                self.problem(key, "missing")
             return None
-        if key not in self._value:
-            self.problem(key, "missing")
-            return None
-        found = self._value[key]
+        found = self.value[key]
         if not isinstance(found, kind) or (kind is int and isinstance(found, bool)):
             self.problem(key, f"want {wanted}, found {_kind(found)}")
             return None
@@ -49,7 +49,7 @@ class Fields:
 
     def optional(self, key: str, form: re.Pattern[str] | None = None) -> str | None:
         """Text, or null. The key must be there: what is left out was perhaps forgotten."""
-        if self._value is not None and key in self._value and self._value[key] is None:
+        if self.value.get(key, "") is None:
             return None
         return self.text(key, form)
 
@@ -61,7 +61,7 @@ class Fields:
 
     def optional_count(self, key: str) -> int | None:
         """A count, or null."""
-        if self._value is not None and key in self._value and self._value[key] is None:
+        if self.value.get(key, "") is None:
             return None
         return self.count(key)
 

@@ -53,7 +53,7 @@ class _Tools:
         kept = locale.setlocale(locale.LC_ALL)
         try:
             with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)  # older pips import what setuptools deprecates
+                warnings.simplefilter("ignore", DeprecationWarning)  # pip's own, of parts that it brings along
                 from pip._internal.exceptions import InstallationError
                 from pip._internal.req import req_file
                 from pip._internal.req.constructors import install_req_from_line
@@ -103,7 +103,7 @@ def _file(
             said = str(getattr(error, "msg", None) or error or "cannot be read").strip().splitlines()[0]
             if isinstance(error, InvalidRequirement):
                 said = f"{line!r} is no requirement: {said}"
-            problems.append(f"{where}: {masked(said.removeprefix('-: error: '))}")
+            problems.append(f"{where}: {masked(said.rpartition(': error: ')[2])}")
 
 
 def _included(options: Any) -> Iterator[tuple[str, bool]]:
@@ -116,8 +116,8 @@ def _item(text: str, options: Any, tools: _Tools, label: str, number: int, *, co
     if _is_reference(text) and not _REFERENCE.match(text):
         condition = Marker(marker) if marker.strip() else None
         return _direct(bare.strip(), label, number, condition=condition, constraint=constraint)
+    Requirement(text)  # packaging first: what pip has on board may be years older, and takes more
     found = tools.requirement(text, hash_options=options.hashes or {}, constraint=constraint)
-    # Once more by packaging: what pip has on board may be years older.
     parsed = Requirement(str(found.req))
     condition = parsed.marker or (Marker(str(found.markers)) if found.markers else None)
     if parsed.url:

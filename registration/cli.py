@@ -21,6 +21,9 @@ COMMANDS = {
     "restore": "restore:restore",
     "verify": "verify:verify",
     "diff": "diff:diff",
+    "attest": "attest:attest",
+    "verify-attestation": "attestation:verify_attestation",
+    "keygen": "keygen:keygen",
     "list": "shelf:list_snapshots",
     "inspect": "inspection:inspect",
     "size": "size:size",
@@ -162,11 +165,12 @@ def _show_version(ctx: click.Context, _parameter: click.Parameter, value: bool) 
 )
 @click.pass_context
 def main(ctx: click.Context, where: str | None, cache: str | None, debug: bool) -> None:
-    r"""Capture, restore, verify and compare Python environments.
+    """Capture, restore, verify and compare Python environments.
 
     \b
-    Exit codes: 0 done, 1 a check failed or a difference was found, 2 wrong use or an error.
-    """
+    Exit codes: 0 done, 1 a check failed or a difference was found,
+                2 wrong use or an error
+    """  # noqa: D301 (a backspace: click keeps the lines)
     invocation = ctx.ensure_object(Invocation)
     invocation.where = where
     invocation.cache = cache

@@ -14,15 +14,18 @@ from snapshot.codec import Compressor, pack_small
 from snapshot.compiling import compile_missing
 from snapshot.encoding import Encoder
 from snapshot.errors import SnapshotError
+from snapshot.facts.collect import collect
+from snapshot.facts.document import encode_facts
+from snapshot.facts.memory import Memory
 from snapshot.limiting import BUDGET, SIZE_LIMIT, check
 from snapshot.lineage import Lineage
-from snapshot.model import Descriptor, Digest
+from snapshot.model import Descriptor, Digest, Kind
 from snapshot.pack import Packed, items_by_size, pack
 from snapshot.progress import cores, counter
 from snapshot.scratch import scratch
 from snapshot.serialize import digest_of, encode_record, encode_snapshot
 from snapshot.stamps import TICK, Stamps, stamp
-from snapshot.store.manifest import CONTENT, LAYER_TYPE, RECORD_TYPE, TREE_TYPE, check_name
+from snapshot.store.manifest import CONTENT, FACTS_TYPE, LAYER_TYPE, RECORD_TYPE, TREE_TYPE, check_name
 from snapshot.store.store import BlobsVanishedError
 from snapshot.survey import survey
 from snapshot.tars import Tar, bases
@@ -30,6 +33,7 @@ from snapshot.tars import Tar, bases
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from snapshot.facts.model import Facts
     from snapshot.model import Finding, Layer
     from snapshot.pack import Context
     from snapshot.plan import Plan, Survey
@@ -70,6 +74,8 @@ def capture(
     interpreter: bool = True,
     bytecode: Literal["keep", "drop", "compile"] = "keep",
     deltas: bool = True,
+    variables: Mapping[str, str] | None = None,
+    fingerprint: bool = False,
     progress: Progress | None = None,
 ) -> Captured:
     """Capture the environment at `prefix` into `store`.
@@ -81,17 +87,20 @@ def capture(
     is stored too; `bytecode` whether valid `.pyc` files are kept, dropped, or kept and completed; `deltas` whether a layer that
     resembles one of an earlier snapshot is stored as the difference from it.
 
+    `variables` are those of the process that the environment serves (None: not known; no secret is stored, see
+    `snapshot.facts.variables`); `fingerprint`: whether to run the numeric probe in the environment, which takes half a second and runs
+    its start-up hooks and libraries. Both go into the facts of the snapshot and do not change its id.
+
     The environment is only read. Raises SizeLimitError and BudgetError before anything is published, NoEnvironmentError,
     InterpreterError, UnreadableError, InvalidPatternError, ChangedError and StoreError.
     """
     begin = time.perf_counter()
     if name is not None:
         check_name(name)  # now, and not when everything is packed
+    wanted = _Wanted(python, name, size_limit, budget, exclude, interpreter, bytecode, deltas, variables, fingerprint)
     for attempt in range(1, _ATTEMPTS + 1):
         try:
-            done = _capture(
-                prefix, store, python, name, size_limit, budget, exclude, interpreter, bytecode, deltas, progress
-            )
+            done = _capture(prefix, store, wanted, progress)
         except BlobsVanishedError:
             # A collection took a blob that this capture counted on, or `optimize` put another in its place: now that is known.
             if attempt == _ATTEMPTS:
@@ -101,43 +110,51 @@ def capture(
     return replace(done, seconds=time.perf_counter() - begin)
 
 
-def _capture(
-    prefix: str | os.PathLike[str],
-    store: Store,
-    python: str | os.PathLike[str] | None,
-    name: str | None,
-    size_limit: int,
-    budget: int,
-    exclude: Sequence[str],
-    interpreter: bool,
-    bytecode: Literal["keep", "drop", "compile"],
-    deltas: bool,
-    progress: Progress | None,
-) -> Captured:
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What `capture` was asked for."""
+
+    python: str | os.PathLike[str] | None
+    name: str | None
+    size_limit: int
+    budget: int
+    exclude: Sequence[str]
+    interpreter: bool
+    bytecode: Literal["keep", "drop", "compile"]
+    deltas: bool
+    variables: Mapping[str, str] | None
+    fingerprint: bool
+
+
+def _capture(prefix: str | os.PathLike[str], store: Store, wanted: _Wanted, progress: Progress | None) -> Captured:
     started = time.time()
-    found = survey(prefix, python=python, interpreter=interpreter, keep_bytecode=bytecode != "drop", exclude=exclude)
+    keep = wanted.bytecode != "drop"
+    found = survey(
+        prefix, python=wanted.python, interpreter=wanted.interpreter, keep_bytecode=keep, exclude=wanted.exclude
+    )
     findings = list(found.findings)
     with ExitStack() as stack:
         batch = stack.enter_context(store.begin())
-        if bytecode == "compile":
+        if wanted.bytecode == "compile":
             os.makedirs(store.cache, exist_ok=True)
             directory = stack.enter_context(scratch(os.fspath(store.cache)))
             findings += compile_missing(found, directory, cores(), counter("compile", progress, _sources(found)))
-        layers = _Layers(found, store, batch, name, started, progress, deltas=deltas)
+        layers = _Layers(found, store, batch, wanted.name, started, progress, deltas=wanted.deltas)
         packed = layers.pack_all()
         findings += [finding for _, noticed in packed for finding in noticed]
         snapshot = assemble.snapshot_of(
-            found, [layer for layer, _ in packed], interpreter=interpreter, bytecode=bytecode
+            found, [layer for layer, _ in packed], interpreter=wanted.interpreter, bytecode=wanted.bytecode
         )
-        record = encode_record(assemble.record_of(found, findings))
-        digest = digest_of(record)
         content = dict(layers.content)
-        content[digest] = _small(batch, record, RECORD_TYPE, digest)
+        facts, more = layers.facts(packed, findings, wanted)
+        findings += more
+        layers.note(content, FACTS_TYPE, encode_facts(facts))
+        layers.note(content, RECORD_TYPE, encode_record(assemble.record_of(found, findings)))
         config = encode_snapshot(snapshot)
         packed_bytes = len(config) + sum(descriptor.size for descriptor in content.values())
-        check(found, store, snapshot, config, content, name, size_limit=size_limit, budget=budget)
-        published = batch.publish(config, content, name)
-        layers.stamps.save()
+        check(found, store, snapshot, config, content, wanted.name, size_limit=wanted.size_limit, budget=wanted.budget)
+        published = batch.publish(config, content, wanted.name)
+        layers.save()
     return Captured(
         snapshot=published.reference.snapshot,
         name=published.reference.name,
@@ -189,7 +206,10 @@ class _Layers:
         # In an empty store there is nothing to make a delta against, and a layer is compressed while it is read.
         self._deltas = deltas and bool(store.references())
         self._encoder: Encoder | None = None
-        self.stamps = Stamps(store.cache, found.prefix)
+        self._stamps = Stamps(store.cache, found.prefix)
+        self._memory = Memory(store.cache, found.prefix)
+        #: Those of the plans whose files the facts are made from.
+        self._marks: list[str | None] = []
         self.content: dict[Digest, Descriptor] = {}
 
     def pack_all(self) -> list[tuple[Layer, tuple[Finding, ...]]]:
@@ -203,13 +223,43 @@ class _Layers:
     def _one(self, plan: Plan) -> tuple[Layer, tuple[Finding, ...]]:
         key = f"{plan.kind}|{plan.name}|{plan.version}|{plan.mount}"
         mark = stamp(plan, self._facts, self._newest)
-        before = self.stamps.find(key, mark)
+        if plan.kind is not Kind.BYTECODE:
+            self._marks.append(mark)
+        before = self._stamps.find(key, mark)
         if before is not None and self._take(plan, before[0]):
             self._advance(plan.bytes)
             return before
         packed = self._pack(plan)
-        self.stamps.add(key, mark, packed.layer, packed.findings)
+        self._stamps.add(key, mark, packed.layer, packed.findings)
         return packed.layer, packed.findings
+
+    def facts(
+        self, packed: Sequence[tuple[Layer, object]], findings: Sequence[Finding], wanted: _Wanted
+    ) -> tuple[Facts, tuple[Finding, ...]]:
+        """What is known of the environment beyond its files, once all of them are packed; and what of it could not be found out."""
+        return collect(
+            self._survey,
+            [layer for layer, _ in packed],
+            findings,
+            variables=wanted.variables,
+            key=None if wanted.variables is None else self._store.variables_key(make=True),
+            fingerprint=wanted.fingerprint,
+            stamps=self._marks,
+            memory=self._memory,
+        )
+
+    def note(self, content: dict[Digest, Descriptor], media_type: str, data: bytes) -> None:
+        """Add a document that is no layer's to the blobs of the snapshot; one that the store has is not written again."""
+        digest = digest_of(data)
+        known = self._have.get(digest)
+        if known is None or known.media_type != media_type or not self._store.has(known.digest):
+            known = _small(self._batch, data, media_type, digest)
+        content[digest] = known
+
+    def save(self) -> None:
+        """Keep what the next capture can use."""
+        self._stamps.save()
+        self._memory.save()
 
     def _take(self, plan: Plan, layer: Layer) -> bool:
         """Whether the store has the layer, with what its deltas need: then its blobs are used."""

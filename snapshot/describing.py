@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 from snapshot import assemble
+from snapshot.facts.collect import collect
 from snapshot.model import Description
 from snapshot.pack import Packed, items_by_size, pack
 from snapshot.progress import cores, counter
@@ -13,17 +14,26 @@ from snapshot.survey import survey
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Mapping
 
     from snapshot.plan import Plan
     from snapshot.progress import Progress
 
 
 def describe(
-    prefix: str | os.PathLike[str], *, python: str | os.PathLike[str] | None = None, progress: Progress | None = None
+    prefix: str | os.PathLike[str],
+    *,
+    python: str | os.PathLike[str] | None = None,
+    variables: Mapping[str, str] | None = None,
+    fingerprint: bool = False,
+    key: bytes | None = None,
+    progress: Progress | None = None,
 ) -> Description:
     """Read the environment at `prefix`: every file is hashed, nothing is written.
 
-    The result's snapshot has the id that a capture with the interpreter and the bytecode would have. Raises as `capture` does.
+    The result's snapshot has the id that a capture with the interpreter and the bytecode would have. `variables` and `fingerprint`
+    as in `capture`; `key` is for the digests of variables, and has to be the one of the store with whose snapshots the result is
+    compared (`Store.variables_key`). Raises as `capture` does.
     """
     found = survey(prefix, python=python)
     advance = counter("describe", progress, sum(plan.bytes for plan in found.plans))
@@ -36,5 +46,8 @@ def describe(
 
         packed = list(pool.map(one, items_by_size(found.plans)))
     snapshot = assemble.snapshot_of(found, [item.layer for item in packed], interpreter=True, bytecode="keep")
-    findings = {finding for item in packed for finding in item.findings} | set(found.findings)
-    return Description(snapshot, {item.layer.tree: item.tree for item in packed}, tuple(sorted(findings)))
+    findings = sorted({finding for item in packed for finding in item.findings} | set(found.findings))
+    layers = [item.layer for item in packed]
+    facts, more = collect(found, layers, findings, variables=variables, key=key, fingerprint=fingerprint)
+    trees = {item.layer.tree: item.tree for item in packed}
+    return Description(snapshot, trees, tuple(sorted({*findings, *more})), facts)

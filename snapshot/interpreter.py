@@ -26,8 +26,9 @@ class InterpreterError(SnapshotError, OSError):
 class Probe:
     """What the interpreter said of itself. Paths are absolute; `magic` are the four bytes a `.pyc` starts with.
 
-    `built` is the prefix it was built for, which is not `base` when the directory was moved; empty when it is unknown.
-    `settings` are texts such as `Py_DEBUG=0`.
+    `built` is the prefix it was built for, which is not `base` when the directory was moved; empty when it is unknown. `path` is
+    its own search path, without any site directory; `built_in` are modules that are part of the executable; `extensions` the
+    endings of compiled modules, in the order in which they are looked for; `settings` are texts such as `Py_DEBUG=0`.
     """
 
     implementation: str
@@ -46,6 +47,9 @@ class Probe:
     site: tuple[str, ...]
     base_site: tuple[str, ...]
     built: str = ""
+    path: tuple[str, ...] = ()
+    built_in: tuple[str, ...] = ()
+    extensions: tuple[str, ...] = ()
     build: str = ""
     compiler: str = ""
     settings: tuple[str, ...] = ()

@@ -43,14 +43,39 @@ class Installed:
     portable: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """What a distribution's metadata says of itself. Paths are relative to the root that was scanned.
+
+    `record`: whether RECORD has digests; `missing` are files that it lists and that are not there, `disputed` those that another
+    distribution lists with another digest; `editable` is the source directory of an editable install.
+    """
+
+    metadata: str
+    record: bool
+    missing: tuple[str, ...]
+    disputed: tuple[str, ...]
+    editable: str | None
+
+
 @dataclass(slots=True)
 class Ownership:
-    """`owner` maps a path to the number of its distribution in `distributions`, `shared` one that several list to all of them."""
+    """`owner` maps a path to the number of its distribution in `distributions`, `shared` one that several list to all of them.
+
+    `missing` has, by number, what a distribution lists and is not there, `disputed` what others list with another digest.
+    """
 
     distributions: list[Installed]
     owner: dict[str, int]
     shared: dict[str, list[int]]
+    missing: dict[int, list[str]]
+    disputed: dict[int, list[str]]
     findings: list[Finding]
+
+    def declared(self, number: int) -> Declared:
+        one = self.distributions[number]
+        missing, disputed = (tuple(sorted(rows.get(number, ()))) for rows in (self.missing, self.disputed))
+        return Declared(one.metadata, any(one.rows.values()), missing, disputed, one.editable)
 
 
 def read_distributions(
@@ -195,26 +220,32 @@ def assign(distributions: list[Installed], found: Mapping[str, Found]) -> Owners
     """Give each file to one distribution, and say what is missing and what several claim."""
     owner: dict[str, int] = {}
     shared: dict[str, list[int]] = {}
+    missing: dict[int, list[str]] = {}
     findings: list[Finding] = []
     for number, item in enumerate(distributions):
-        missing = []
         for path in item.rows:
             if path not in found:
                 # virtualenv lists the cache directories too.
                 if not path.endswith((".pyc", "/__pycache__")):
-                    missing.append(path)
+                    missing.setdefault(number, []).append(path)
+                    findings.append(Finding("missing", path, f"{item.name} {item.version} lists it in RECORD"))
             elif path in owner:
                 shared.setdefault(path, [owner[path]]).append(number)
             else:
                 owner[path] = number
-        findings += [Finding("missing", path, f"{item.name} {item.version} lists it in RECORD") for path in missing]
-    return Ownership(distributions, owner, shared, [*findings, *_shared(distributions, shared, found)])
+    disputed, more = _shared(distributions, shared, found)
+    return Ownership(distributions, owner, shared, missing, disputed, [*findings, *more])
 
 
-def _shared(distributions: list[Installed], shared: dict[str, list[int]], found: Mapping[str, Found]) -> list[Finding]:
-    """One finding for each file that several distributions have and disagree on; one for all that each group agrees on."""
+def _shared(
+    distributions: list[Installed], shared: dict[str, list[int]], found: Mapping[str, Found]
+) -> tuple[dict[int, list[str]], list[Finding]]:
+    """One finding for each file that several distributions have and disagree on; one for all that each group agrees on.
+    And the former by distribution.
+    """
     findings: list[Finding] = []
     agreed: dict[str, list[str]] = {}
+    disputed: dict[int, list[str]] = {}
     for path, numbers in shared.items():
         if found[path].is_directory:
             continue
@@ -223,6 +254,8 @@ def _shared(distributions: list[Installed], shared: dict[str, list[int]], found:
             agreed.setdefault(names, []).append(path)
         else:
             findings.append(Finding("multiply-owned", path, f"{names} disagree on its content; kept as it lies there"))
+            for number in numbers:
+                disputed.setdefault(number, []).append(path)
     for names, paths in agreed.items():
         findings.append(Finding("multiply-owned", paths[0], f"{names} share {len(paths)} files and agree on them"))
-    return findings
+    return disputed, findings

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from snapshot.interpreter import Probe
     from snapshot.model import Finding, Kind
+    from snapshot.ownership import Declared
     from snapshot.relocate import Places
     from snapshot.scan import Found
 
@@ -42,6 +43,7 @@ class Plan:
 
     `stored`: whether the layer goes into the store (the interpreter's is read for its digest in any case). `sources` is
     the plan that a bytecode plan belongs to. `claims` are files that another plan has and that RECORD here lists too.
+    `declared`: of a distribution, what its own lists say.
     """
 
     kind: Kind
@@ -54,6 +56,7 @@ class Plan:
     stored: bool = True
     sources: Plan | None = None
     claims: list[Item] = field(default_factory=list)
+    declared: Declared | None = None
 
     def location(self, item: Item) -> bytes:
         return item.real or os.path.join(encode(self.root), encode(item.path))
@@ -75,7 +78,8 @@ class Survey:
     """An environment as it was found: everything but the content of its files. Paths are absolute.
 
     `shared` has the files that several distributions claim, by root and path: the RECORD of each of them lists them.
-    `excluded`: whether the capture was told to leave a path of the environment out (it is in no plan).
+    `excluded`: whether the capture was told to leave a path of the environment out (it is in no plan). `sites` are the directories
+    that `site` puts on the path and searches for `.pth` files, relative to a restored environment, in Python's order.
     """
 
     prefix: str
@@ -91,6 +95,7 @@ class Survey:
     shared: dict[tuple[str, str], tuple[Plan, Item]]
     findings: list[Finding]
     excluded: Callable[[str], bool]
+    sites: tuple[str, ...] = ()
 
     @property
     def executable(self) -> str:

@@ -102,11 +102,11 @@ class Reader:
         except InvalidDigestError as error:
             raise FormatError(f"{self.path}.{key}: {error}") from error
 
-    def schema(self) -> None:
+    def schema(self, newest: int = SCHEMA) -> None:
         version = self.count("schema")
-        if version > SCHEMA:
+        if version > newest:
             raise UnsupportedSchemaError(
-                f"{self.path}.schema: {version} is newer than this envparity reads ({SCHEMA}); install a newer one"
+                f"{self.path}.schema: {version} is newer than this envparity reads ({newest}); install a newer one"
             )
 
 

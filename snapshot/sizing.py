@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from snapshot.requiring import required, requires_of_metadata
 from snapshot.saving import Saving, Weighed, savings
-from snapshot.store.manifest import LAYER_TYPE, RECORD_TYPE, TREE_TYPE
+from snapshot.store.manifest import FACTS_TYPE, LAYER_TYPE, RECORD_TYPE, TREE_TYPE
 from snapshot.store.reading import DamagedBlobError
 from snapshot.store.store import UnknownSnapshotError
 from snapshot.tars import Tars, blob_of
@@ -45,7 +45,7 @@ class LayerSize:
 @dataclass(frozen=True, slots=True)
 class SnapshotSizes:
     """What a snapshot weighs. `packed_bytes`, what an empty node must fetch, is the sum of three: the layers, the largest
-    first; `base_bytes`, blobs that are there because deltas need them; `other_bytes`: manifest, config, trees and record.
+    first; `base_bytes`, blobs that are there because deltas need them; `other_bytes`: manifest, config, trees, record and facts.
     """
 
     name: str | None
@@ -239,7 +239,7 @@ def bases_of(snapshot: Snapshot, manifest: Manifest) -> set[Digest]:
     return {
         content
         for content, blob in manifest.content.items()
-        if content not in own and blob.media_type not in (TREE_TYPE, RECORD_TYPE)
+        if content not in own and blob.media_type not in (TREE_TYPE, RECORD_TYPE, FACTS_TYPE)
     }
 
 

@@ -63,10 +63,9 @@ def survey(
     builder = _Builder(probe, excludes, keep_bytecode=keep_bytecode)
     sites = _relative(probe.site, root)
     sources = builder.root(root, "", found, sites, base, standard if kind == "base" else None)
+    visible = _relative(probe.base_site, base) if system else ()
     if kind == "venv":
-        more = builder.base(
-            base, standard, stored=interpreter, sites=_relative(probe.base_site, base) if system else ()
-        )
+        more = builder.base(base, standard, stored=interpreter, sites=visible)
         for name, directory in more.items():
             if directory not in sources.values():
                 sources[unique(name, sources)] = directory
@@ -87,6 +86,7 @@ def survey(
         shared=builder.shared,
         findings=[*builder.findings, *excludes.findings()],
         excluded=excludes.matches,
+        sites=(*sites, *(posixpath.join(PYTHON_MOUNT, site) for site in visible)),
     )
 
 
@@ -181,6 +181,8 @@ class _Builder:
         plans = [
             Plan(Kind.DISTRIBUTION, one.name, one.version, mount, root, portable=one.portable) for one in distributions
         ]
+        for index, each in enumerate(plans):
+            each.declared = ownership.declared(index)
         others = (Kind.ENVIRONMENT, Kind.UNOWNED, Kind.INTERPRETER)
         rest = {kind: Plan(kind, kind.value, None, mount, root) for kind in others}
         left_out = 0

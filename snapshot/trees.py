@@ -1,4 +1,4 @@
-"""Read what a snapshot says of its files: trees and the capture record, verified, when they are asked for."""
+"""Read what a snapshot says of its files: trees, the capture record and the facts, verified, when they are asked for."""
 
 from __future__ import annotations
 
@@ -7,21 +7,23 @@ from typing import TYPE_CHECKING
 
 from snapshot.apart import decode_apart, only
 from snapshot.codec import unpack_small
-from snapshot.model import Description, Digest, Tree
+from snapshot.facts.document import decode_facts
+from snapshot.model import NO_FACTS, Description, Digest, Tree
 from snapshot.serialize import FormatError, decode_record, decode_tree, digest_of
 from snapshot.store.backend import MissingBlobError
-from snapshot.store.manifest import RECORD_TYPE
+from snapshot.store.manifest import FACTS_TYPE, RECORD_TYPE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from snapshot.facts.model import Facts
     from snapshot.model import Descriptor, Record, Snapshot
     from snapshot.store.manifest import Manifest
     from snapshot.store.store import Store
 
 
 def read_content(store: Store, blobs: Mapping[Digest, Descriptor], content: Digest, what: str) -> bytes:
-    """The uncompressed bytes whose digest is `content`, verified against it. For trees and records. `blobs` says which blob
+    """The uncompressed bytes whose digest is `content`, verified against it. For trees, records and facts. `blobs` says which blob
     holds what (`Manifest.content`, `Store.contents`).
     """
     if content not in blobs:
@@ -42,6 +44,16 @@ def read_record(store: Store, manifest: Manifest) -> Record | None:
         if descriptor.media_type == RECORD_TYPE:
             return decode_record(read_content(store, manifest.content, content, "capture record"))
     return None
+
+
+def read_facts(store: Store, manifest: Manifest) -> Facts:
+    """What the capture found out beyond the files; nothing where an earlier envparity made the snapshot. Like the record, the
+    facts are no part of its identity.
+    """
+    for content, descriptor in manifest.content.items():
+        if descriptor.media_type == FACTS_TYPE:
+            return decode_facts(read_content(store, manifest.content, content, "facts"))
+    return NO_FACTS
 
 
 class StoredTrees(Mapping[Digest, Tree]):
@@ -85,4 +97,5 @@ def load(reference: str, store: Store) -> Description:
     manifest = store.manifest(found)
     snapshot = store.snapshot(found)
     record = read_record(store, manifest)
-    return Description(snapshot, StoredTrees(store, manifest, snapshot), record.findings if record is not None else ())
+    findings = record.findings if record is not None else ()
+    return Description(snapshot, StoredTrees(store, manifest, snapshot), findings, read_facts(store, manifest))

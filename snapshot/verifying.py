@@ -24,7 +24,7 @@ from snapshot.serialize import Reader, parse
 from snapshot.store.reading import DamagedBlobError
 from snapshot.store.store import Problem, Store, UnknownSnapshotError
 from snapshot.tars import Tars, bases, blob_of
-from snapshot.trees import StoredTrees, read_record
+from snapshot.trees import StoredTrees, read_facts, read_record
 from snapshot.unpack import read_layer
 
 if TYPE_CHECKING:
@@ -89,6 +89,7 @@ class _Stored:
             snapshot = self._store.snapshot(self._reference)
             trees = StoredTrees(self._store, manifest, snapshot)
             read_record(self._store, manifest)
+            read_facts(self._store, manifest)
             blueprint_of(snapshot_id, snapshot, trees)
         except SnapshotError as error:
             return snapshot_id, 0, [Problem("damaged", snapshot_id, str(error))]

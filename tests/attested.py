@@ -24,6 +24,7 @@ TEST_KEY = (GOLDEN / "test-key.pem").read_bytes()
 TEST_PUB = (GOLDEN / "test-key.pem.pub").read_bytes()
 
 CREATED = "2026-11-22T18:00:00Z"
+OVERRIDES = (("direct-url", None), ("python-patch", Verdict.EQUIVALENT))
 MODEL = "dirHash:" + "d0" * 32
 
 
@@ -54,7 +55,9 @@ def report(**changed):
         "coverage": Coverage(49, 50, (Unknown("GPU driver", "both", "not captured"),)),
         "train": SideSummary("churn-model/3", "snapshot", digest("1"), digest("2"), digest("3")),
         "serve": SideSummary("/srv/env", "environment", digest("4"), digest("5"), digest("6")),
-        "policy": PolicySummary("strict.toml", digest("7"), Verdict.NUMERIC, (Flag.INTEGRITY,), ("one is expired",)),
+        "policy": PolicySummary(
+            "strict.toml", digest("7"), Verdict.NUMERIC, (Flag.INTEGRITY,), ("one is expired",), OVERRIDES
+        ),
         "rules_version": "1.0",
         "counts": Counts(
             126, 43, ((Verdict.IDENTICAL, 41), (Verdict.COMPATIBLE, 1), (Verdict.DRIFTED, 1)), 2, 1, 412, 83

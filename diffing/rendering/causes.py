@@ -41,12 +41,18 @@ class Cause:
 
 
 def causes(report: Report) -> tuple[Cause, ...]:
-    """All differences of the report, each in one cause; what the policy refuses first, then the worst."""
+    """All differences of the report, each in one cause: what the policy refuses first, then the worst."""
     groups: dict[tuple[str, str], list[Difference]] = {}
     for difference in report.differences:
         groups.setdefault(_key(difference), []).append(difference)
     found = [_cause(group, report.policy) for group in groups.values()]
-    return tuple(sorted(found, key=lambda cause: (not cause.beyond, cause.waived, -cause.severity)))
+    return tuple(sorted(found, key=_order))
+
+
+def _order(cause: Cause) -> tuple[bool, bool, int, bool, bool]:
+    """Of equally bad ones first what should not be possible, then what somebody is known to have stumbled over."""
+    integrity = Flag.INTEGRITY in cause.flags
+    return not cause.beyond, cause.waived, -cause.severity, not integrity, not cause.head.evidence
 
 
 def _key(difference: Difference) -> tuple[str, str]:

@@ -9,6 +9,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from diffing.errors import DiffError
+from diffing.policy import beyond
 from diffing.rendering import listing
 from diffing.rendering.badges import MEANINGS, SIGNS, badge, copyable, css, flags, isolated
 from diffing.rendering.markup import Markup, element, join, plural, raw, text
@@ -89,16 +90,15 @@ def _footer(reports: Sequence[Report]) -> str:
 
 
 def _section(report: Report, prefix: str) -> Markup:
-    groups = listing.group(report.differences, prefix)
-    rows = {one.subject: one.id for one in groups}
-    drawn = picture(report.shares, prefix, rows)
+    rows = listing.rows(report, prefix)
+    drawn = picture(report.shares, prefix, {row.name: row.id for row in reversed(rows)})
     return element(
         "section",
         _hero(report, prefix),
         _cards(_counts(report), _coverage(report.coverage), _fix(report.fix) if report.fix else None),
         _cards(_side("Training", report.train, report.serve), _side("Serving", report.serve, report.train)),
         _block("Where the bytes and the differences are", drawn) if drawn else None,
-        _differences(report, groups, prefix),
+        _differences(report, rows, prefix),
         _cards(_policy(report.policy, report.differences), _normalised(report)),
         class_="report",
         id=prefix,
@@ -135,10 +135,12 @@ def _judged(report: Report) -> Iterable[Markup | str]:
     if policy.forbidden:
         yield f", no {' and no '.join(one.value for one in policy.forbidden)}"
     yield ". "
-    beyond = [one for one in report.differences if one.severity > policy.maximum]
-    waived = sum(one.waived is not None for one in beyond)
-    if beyond:
-        yield f"{plural(len(beyond), 'difference')} beyond {policy.maximum}, {waived:,} of them waived. "
+    refused = sum(beyond(one, policy) for one in report.differences)
+    if refused:
+        yield f"It refuses {plural(refused, 'difference')} of {len(report.differences):,}. "
+    waived = sum(one.waived is not None for one in report.differences)
+    if waived:
+        yield f"{waived:,} {'is' if waived == 1 else 'are'} waived. "
     raised = [one.value for one in report.flags if one in policy.forbidden]
     if raised:
         yield f"{' and '.join(raised)} was raised. "
@@ -187,10 +189,10 @@ def _side(name: str, side: SideSummary, other: SideSummary) -> Markup:
 
 def _counts(report: Report) -> Markup:
     counts = report.counts
-    of = f"{counts.reachable:,} of {plural(counts.distributions, 'distribution')}"
-    lead = f"{plural(counts.distributions, 'distribution')}; what the model reaches is not known"
+    total = plural(counts.distributions, "distribution")
+    lead = f"{total}; what the model reaches is not known"
     if counts.reachable is not None:
-        lead = f"The model can reach {of}"
+        lead = f"The model can reach {counts.reachable:,} of {total}"
     tally = [
         element("li", badge(verdict), " ", element("span", f"{count:,}", class_="number"))
         for verdict, count in sorted(counts.by_verdict, reverse=True)
@@ -247,11 +249,11 @@ def _fix(fix: Fix) -> Markup:
     return _block("What mends it", element("p", fix.summary), command, pins, class_="card whole fix")
 
 
-def _differences(report: Report, groups: Sequence[listing.Group], prefix: str) -> Markup:
-    if not groups:
+def _differences(report: Report, rows: Sequence[listing.Row], prefix: str) -> Markup:
+    if not rows:
         return _block("Differences", element("p", "None.", class_="muted"))
     named = f"Differences between {report.train.label} and {report.serve.label}, the worst first"
-    body = listing.filters(report.differences, len(groups), prefix), listing.table(groups, named)
+    body = listing.filters(report.differences, len(rows), prefix), listing.table(rows, named)
     return _block("Differences", *body, class_="block differences")
 
 
@@ -271,6 +273,8 @@ def _policy(policy: PolicySummary, differences: Sequence[Difference]) -> Markup:
         element("dd", forbidden),
         element("dt", "Differences waived"),
         element("dd", f"{waivers:,}"),
+        element("dt", "Overrides"),
+        element("dd", _overrides(policy)),
         element("dt", "Digest"),
         element("dd", copyable(policy.digest, "the policy's digest")),
         class_="digests",
@@ -279,6 +283,16 @@ def _policy(policy: PolicySummary, differences: Sequence[Difference]) -> Markup:
     listed = element("ul", *problems, class_="problems") if problems else None
     lead = element("p", f"{plural(len(problems), 'problem')}:", class_="warning") if problems else None
     return _block("Policy", facts, lead, listed, class_="card")
+
+
+def _overrides(policy: PolicySummary) -> Markup | str:
+    if not policy.overrides:
+        return "none"
+    each = (
+        element("li", element("code", rule), " counts as ", badge(verdict) if verdict is not None else "nothing")
+        for rule, verdict in policy.overrides
+    )
+    return element("ul", *each)
 
 
 def _normalised(report: Report) -> Markup:

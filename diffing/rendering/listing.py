@@ -1,53 +1,42 @@
-"""The differences of one report as an HTML table: one row a subject, the worst first, folds with all there is, and filters."""
+"""The differences of one report as an HTML table: one row a root cause, the worst first, folds with all there is, and filters."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from diffing.rendering.badges import badge, flag, flags, isolated
+from diffing.rendering.causes import Cause, causes
 from diffing.rendering.markup import Markup, element, join, plural, size
 from diffing.verdict import Flag, Level, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from diffing.report import Difference
+    from diffing.report import Difference, Report
 
 #: More lines than this are folded once more.
 _LINES = 6
 
 
-@dataclass(frozen=True, slots=True)
-class Group:
-    """The differences of one subject, the worst first, and the id of its row."""
+class Row(NamedTuple):
+    """A cause, and the id of its row."""
 
-    subject: str
     id: str
-    differences: tuple[Difference, ...]
+    cause: Cause
 
     @property
-    def first(self) -> Difference:
-        return self.differences[0]
+    def name(self) -> str:
+        head = self.cause.head
+        return head.subject if head.owner is None else head.owner
 
 
-def group(differences: Iterable[Difference], prefix: str) -> list[Group]:
-    """One group a subject, ordered by its worst difference."""
-    found: dict[str, list[Difference]] = {}
-    for difference in sorted(differences, key=_order):
-        found.setdefault(difference.subject, []).append(difference)
-    return [Group(subject, f"{prefix}-d{n}", tuple(of_it)) for n, (subject, of_it) in enumerate(found.items(), 1)]
+def rows(report: Report, prefix: str) -> list[Row]:
+    """A row for each root cause: those that the policy refuses first, of these and of the others the worst first."""
+    ordered = sorted(causes(report), key=lambda cause: (not cause.beyond, -cause.severity))
+    return [Row(f"{prefix}-d{n}", cause) for n, cause in enumerate(ordered, 1)]
 
 
-def _order(one: Difference) -> tuple[object, ...]:
-    """The worst first; then what nobody waived, what the model reaches, what was tampered with, and the largest."""
-    reached = {True: 0, None: 1, False: 2}[one.reachable]
-    tampered = Flag.INTEGRITY not in one.flags
-    place = (one.path is not None, -one.bytes, one.subject, one.path or "", one.rule)
-    return (-one.severity, one.waived is not None, reached, tampered, *place)
-
-
-def table(groups: Sequence[Group], label: str) -> Markup:
+def table(rows: Sequence[Row], label: str) -> Markup:
     """The rows. `label` says to whom cannot see it which of several tables this is."""
     names = ("Verdict", "What differs", "Training \N{RIGHTWARDS ARROW} serving", "Why it matters")
     head = element("tr", *(element("th", name, scope="col", role="columnheader") for name in names), role="row")
@@ -55,44 +44,40 @@ def table(groups: Sequence[Group], label: str) -> Markup:
         "table",
         element("caption", label, class_="hidden"),
         element("thead", head, role="rowgroup"),
-        *(_row(one) for one in groups),
+        *(_row(one) for one in rows),
         class_="listing",
         role="table",
     )
 
 
-def _row(group: Group) -> Markup:
-    first = group.first
-    marks = join(badge(first.severity), *(flag(one) for one in _all_flags(group)), _waived_mark(group))
-    alone = len(group.differences) == 1
+def _row(row: Row) -> Markup:
+    head = row.cause.head
+    marks = join(badge(row.cause.severity), *(flag(one) for one in row.cause.flags), _waived_mark(row.cause))
+    subject = element("span", row.name, class_="subject")
     cells = (
         element("td", marks, role="cell", class_="marks"),
-        element("th", element("span", group.subject, class_="subject"), _where(group), scope="row", role="rowheader"),
-        element("td", _values(first), role="cell", class_="values"),
-        element("td", _reason(first), _fold(group, alone), role="cell", class_="why"),
+        element("th", subject, _where(row), scope="row", role="rowheader"),
+        element("td", _values(head), role="cell", class_="values"),
+        element("td", _reason(head), _fold(row.cause), role="cell", class_="why"),
     )
-    return element("tbody", element("tr", *cells, role="row"), id=group.id, role="rowgroup", class_="group")
+    refused = " refused" if row.cause.beyond else ""
+    return element("tbody", element("tr", *cells, role="row"), id=row.id, role="rowgroup", class_=f"group{refused}")
 
 
-def _all_flags(group: Group) -> list[Flag]:
-    raised = {one for difference in group.differences for one in difference.flags}
-    return [one for one in Flag if one in raised]
-
-
-def _waived_mark(group: Group) -> Markup | None:
-    waived = sum(one.waived is not None for one in group.differences)
+def _waived_mark(cause: Cause) -> Markup | None:
+    waived = sum(one.waived is not None for one in cause.differences)
     if not waived:
         return None
-    all_of_it = waived == len(group.differences)
-    return element("span", "waived" if all_of_it else f"{waived:,} waived", class_="flag flag-waived")
+    return element("span", "waived" if cause.waived else f"{waived:,} waived", class_="flag flag-waived")
 
 
-def _where(group: Group) -> Markup:
-    first, others = group.first, len(group.differences) - 1
-    path = element("code", first.path, class_="path") if first.path else None
+def _where(row: Row) -> Markup:
+    head, others = row.cause.head, len(row.cause.differences) - 1
+    subject = element("span", head.subject, class_="path") if head.subject not in (row.name, head.path) else None
+    path = element("code", head.path, class_="path") if head.path else None
     more = f"and {others:,} more \N{MIDDLE DOT} " if others else ""
-    reach = "" if first.reachable else f" \N{MIDDLE DOT} {_REACH[first.reachable]}"
-    return join(path, element("span", f"{more}{first.level}{reach}", class_="muted small"))
+    reach = "" if head.reachable else f" \N{MIDDLE DOT} {_REACH[head.reachable]}"
+    return join(subject, path, element("span", f"{more}{head.level}{reach}", class_="muted small"))
 
 
 _REACH: Mapping[bool | None, str] = {True: "reachable", False: "not reachable", None: "reach not known"}
@@ -117,22 +102,21 @@ def _reason(one: Difference) -> Markup:
     return join(element("p", one.reason), because)
 
 
-def _fold(group: Group, alone: bool) -> Markup:
-    first = group.first
+def _fold(cause: Cause) -> Markup:
+    head, alone = cause.head, len(cause.differences) == 1
+    words: list[Markup | str] = [plural(len(cause.differences), "difference")]
     if alone:
-        words = ["Rule ", element("code", first.rule)]
-        words += [f", {plural(len(first.details), 'line')} of detail"] if first.details else []
-    else:
-        words = [plural(len(group.differences), "difference")]
+        words = ["Rule ", element("code", head.rule)]
+        words += [f", {plural(len(head.details), 'line')} of detail"] if head.details else []
     summary = element("summary", *words, element("span", class_="matching"))
-    items = (_item(one, alone) for one in group.differences)
+    items = (_item(one, alone=alone) for one in cause.differences)
     return element("details", summary, element("ol", *items, class_="items"), class_="fold")
 
 
-def _item(one: Difference, alone: bool) -> Markup:
+def _item(one: Difference, *, alone: bool) -> Markup:
     head = None
     if not alone:
-        path = element("code", one.path, class_="path") if one.path else None
+        path = element("code", one.path, class_="path") if one.path else element("span", one.subject)
         where = element("span", f"{one.level.value} \N{MIDDLE DOT} {_REACH[one.reachable]}", class_="muted small")
         head = join(
             element("p", badge(one.severity), flags(one.flags), " ", path, " ", where, class_="head"),
@@ -177,7 +161,7 @@ def _fact(name: str, *value: str) -> Markup:
 # -- filters
 
 
-def filters(differences: Sequence[Difference], groups: int, prefix: str) -> Markup:
+def filters(differences: Sequence[Difference], count: int, prefix: str) -> Markup:
     """What narrows the table. Without scripts it is not shown, and everything is there."""
     verdicts = [one for one in reversed(Verdict) if any(each.severity is one for each in differences)]
     chips = element(
@@ -200,15 +184,15 @@ def filters(differences: Sequence[Difference], groups: int, prefix: str) -> Mark
         role="search",
         aria_label="Filter the differences",
     )
-    return join(form, _count(len(differences), groups))
+    return join(form, _count(len(differences), count))
 
 
 def _unfold() -> Markup:
     return element("button", "Open folds", type="button", class_="unfold", aria_pressed="false")
 
 
-def _count(differences: int, groups: int) -> Markup:
-    said = f"{plural(differences, 'difference')} in {plural(groups, 'row')}"
+def _count(differences: int, rows: int) -> Markup:
+    said = f"{plural(differences, 'difference')} in {plural(rows, 'row')}"
     return element("output", said, class_="count", data_all=said)
 
 

@@ -18,6 +18,7 @@ from diffing.rendering.wording import (
     outcome,
     policy_words,
     reachable_words,
+    shorten,
     what,
 )
 
@@ -27,9 +28,13 @@ if TYPE_CHECKING:
     from diffing.rendering.causes import Cause
     from diffing.report import Difference, Report
 
-#: Differences that are listed one by one, and lines of details of one: a comment on a pull request ends at 65,536 characters.
-_LISTED = 60
+#: A comment on a pull request ends at 65,536 characters. The most differences are listed with which it does not get longer than this.
+LONGEST = 60_000
+_LISTED = (60, 30, 15, 5, 1)
+
+#: Lines of details of one difference, and characters of one text.
 _DETAILS = 5
+_LONGEST_TEXT = 400
 
 #: What means something in Markdown, or in HTML. As a character reference it is text wherever it stands (CommonMark 0.31, section 2.5).
 _SPECIAL = re.compile(r"[&<>\"'`*_\[\]\\|~$]")
@@ -37,24 +42,29 @@ _SPECIAL = re.compile(r"[&<>\"'`*_\[\]\\|~$]")
 
 def render(reports: Sequence[Report]) -> str:
     """The reports as GitHub-flavoured Markdown. Whatever a name holds comes out as text."""
-    lines: list[str] = []
-    if len(reports) > 1:
-        lines += _sides(reports)
-    for report in reports:
-        if lines:
-            lines.append("")
-        lines += _report(report)
-    return "\n".join(lines) + "\n"
+    text = ""
+    for listed in _LISTED:
+        lines = list(_sides(reports)) if len(reports) > 1 else []
+        for report in reports:
+            if lines:
+                lines.append("")
+            lines += _report(report, listed)
+        text = "\n".join(lines) + "\n"
+        if len(text) <= LONGEST:
+            break
+    return text
 
 
 def _text(text: str) -> str:
     """`text` as it is; nobody is mentioned by it."""
-    escaped = _SPECIAL.sub(lambda match: f"&#{ord(match[0])};", " ".join(printable(text).split()))
+    escaped = _SPECIAL.sub(
+        lambda match: f"&#{ord(match[0])};", " ".join(shorten(printable(text), _LONGEST_TEXT).split())
+    )
     return escaped.replace("@", "@<!-- -->").replace("://", ":<!-- -->//").replace("www.", "www<!-- -->.")
 
 
 def _code(text: str) -> str:
-    return f"<code>{_SPECIAL.sub(lambda match: f'&#{ord(match[0])};', printable(text))}</code>"
+    return f"<code>{_SPECIAL.sub(lambda match: f'&#{ord(match[0])};', shorten(printable(text), _LONGEST_TEXT))}</code>"
 
 
 def _row(*cells: str) -> str:
@@ -71,7 +81,7 @@ def _sides(reports: Sequence[Report]) -> Iterator[str]:
         yield _row(_code(each.serve.label), str(each.verdict), outcome(each), *numbers)
 
 
-def _report(report: Report) -> Iterator[str]:
+def _report(report: Report, listed: int) -> Iterator[str]:
     yield f"### {_text(headline(report))}"
     yield ""
     yield f"{_text(policy_words(report.policy))}; {_text(coverage_words(report.coverage))}  "
@@ -85,16 +95,16 @@ def _report(report: Report) -> Iterator[str]:
         yield ""
         yield _row("", "what", "verdict", "why")
         yield _row("---", "---", "---", "---")
-        for cause in shown[:_LISTED]:
+        for cause in shown[:listed]:
             yield _cause(cause)
-    if len(shown) > _LISTED:
+    if len(shown) > listed:
         yield ""
-        yield f"… and {len(shown) - _LISTED:,} more."
+        yield f"… and {len(shown) - listed:,} more."
     for problem in report.policy.problems:
         yield ""
         yield f"Waiver: {_text(problem)}"
     yield from _fix(report)
-    yield from _all(report, found)
+    yield from _all(report, found, listed)
     yield from _normalised(report)
 
 
@@ -129,7 +139,7 @@ def _fix(report: Report) -> Iterator[str]:
         yield f"    {printable(command)}"
 
 
-def _all(report: Report, found: Sequence[Cause]) -> Iterator[str]:
+def _all(report: Report, found: Sequence[Cause], listed: int) -> Iterator[str]:
     if not report.differences:
         return
     yield ""
@@ -137,15 +147,15 @@ def _all(report: Report, found: Sequence[Cause]) -> Iterator[str]:
     yield f"<details><summary>All differences{f' (not counted: {words})' if words else ''}</summary>"
     yield ""
     differences = [each for cause in found for each in cause.differences]
-    for each in differences[:_LISTED]:
+    for each in differences[:listed]:
         grade = " ".join([str(each.severity), *map(str, each.flags)])
         yield f"- {_code(what(each, whole=True))} {grade}; {_why(each)}; {reachable_words(each)}, rule {_code(each.rule)}, digest {_code(each.digest)}"
         for detail in each.details[:_DETAILS]:
             yield f"  - {_code(detail)}"
         if len(each.details) > _DETAILS:
             yield f"  - … and {len(each.details) - _DETAILS:,} more"
-    if len(differences) > _LISTED:
-        yield f"- … and {len(differences) - _LISTED:,} more; the JSON report has all"
+    if len(differences) > listed:
+        yield f"- … and {len(differences) - listed:,} more; the JSON report has all"
     yield ""
     yield "</details>"
 

@@ -6,6 +6,8 @@ from html import escape
 from itertools import groupby
 from typing import TYPE_CHECKING
 
+from diffing.escaping import printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -22,31 +24,17 @@ class Markup(str):
 NOTHING = Markup()
 
 
-def visible(value: str) -> str:
-    """`value` with every character that does not print shown as `repr` shows it: control and bidi characters, lone surrogates.
-
-    A file name must not turn the text around it, nor make a file that no UTF-8 can hold.
-    """
-    if value.isprintable():
-        return value
-    return "".join(char if char.isprintable() else _named(char) for char in value)
-
-
-def _named(char: str) -> str:
-    return char.encode("unicode_escape").decode("ascii")
-
-
 def text(value: str) -> Markup:
     """`value` as text of a page. What does not print stands apart from the same letters written out in a name."""
     if value.isprintable():
         return Markup(escape(value, quote=False))
     parts = []
-    for printable, run in groupby(value, str.isprintable):
+    for shows, run in groupby(value, str.isprintable):
         shown = "".join(run)
-        if printable:
+        if shows:
             parts.append(escape(shown, quote=False))
         else:
-            parts.append(f'<span class="esc">{"".join(map(_named, shown))}</span>')
+            parts.append(f'<span class="esc">{printable(shown)}</span>')
     return Markup("".join(parts))
 
 
@@ -67,7 +55,7 @@ def _attributes(attributes: dict[str, str | int | bool | None]) -> Iterable[str]
         if value is True:
             yield f" {name}"
         elif value is not None and value is not False:
-            yield f' {name}="{escape(visible(str(value)))}"'
+            yield f' {name}="{escape(printable(str(value)))}"'
 
 
 def raw(name: str, content: str) -> Markup:

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from unicodedata import east_asian_width
 
+from diffing.escaping import printable
 from diffing.rendering.badges import badge, css
-from diffing.rendering.markup import NOTHING, Markup, element, join, plural, size, visible
+from diffing.rendering.markup import NOTHING, Markup, element, join, plural, size
 from diffing.rendering.treemap import Rectangle, squarify
 from diffing.verdict import Verdict
 
@@ -132,7 +133,7 @@ def _percent(value: float, whole: float) -> str:
 
 def _label(layout: _Layout, share: Share, place: Rectangle) -> Markup | None:
     """The owner's name, shown from the narrowest window on in which it fits, and its size where there is room below."""
-    shown, held = visible(share.owner), size(share.bytes)
+    shown, held = printable(share.owner), size(share.bytes)
     two = place.height >= 2 * _LINE + 6
     needed = max(_long(shown), _long(held) if two else 0.0) + _MARGIN
     if place.height < _LINE + 4:

@@ -146,8 +146,11 @@ def _head(report: Report, *, full: bool) -> Iterator[Line]:
             graded = line[: len(title)] if line.startswith(title) else line
             yield (Span(graded, _style(report.passed, report.verdict)), Span(line[len(graded) :]))
     if full:
+        reasons: dict[str, list[str]] = {}
         for each in report.coverage.unknown:
-            yield from _labelled("unknown: ", f"{each.aspect} ({each.side}): {each.why}", Style.DOUBTFUL)
+            reasons.setdefault(f"{each.why} ({each.side})", []).append(each.aspect)
+        for why, aspects in reasons.items():
+            yield from _labelled("unknown: ", f"{', '.join(aspects)}: {why}", Style.DOUBTFUL)
     sides = [_identity("train", report.train), _identity("serve", report.serve)]
     joined = "    ".join(sides)
     for side in [joined] if columns(joined) <= WIDTH else sides:

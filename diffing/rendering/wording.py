@@ -19,6 +19,9 @@ _DIGITS = 12
 
 _ELLIPSIS = "…"
 
+#: Levels where a subject can be the file itself.
+_OF_FILES = (Level.FILES, Level.STARTUP)
+
 
 def headline(report: Report) -> str:
     """`PARITY: FAILED  DRIFTED INTEGRITY`."""
@@ -39,10 +42,17 @@ def policy_words(policy: PolicySummary) -> str:
 
 
 def coverage_words(coverage: Coverage, *, named: int = 2) -> str:
-    """`coverage 98% (GPU driver: not captured)`, with so many `named`."""
-    shown = [f"{printable(each.aspect)}: {printable(each.why)}" for each in coverage.unknown[:named]]
-    if len(coverage.unknown) > named:
-        shown.append(f"{len(coverage.unknown) - named:,} more")
+    """`coverage 98% (GPU driver: not captured)`; of the aspects with the same reason, and of reasons, so many are `named`."""
+    reasons: dict[str, list[str]] = {}
+    for each in coverage.unknown:
+        reasons.setdefault(printable(each.why), []).append(printable(each.aspect))
+    shown = []
+    for why, aspects in list(reasons.items())[:named]:
+        more = [f"{len(aspects) - named:,} more"] if len(aspects) > named else []
+        shown.append(f"{', '.join(aspects[:named] + more)}: {why}")
+    rest = sum(map(len, list(reasons.values())[named:]))
+    if rest:
+        shown.append(f"{rest:,} more")
     return f"coverage {coverage.percent}%" + (f" ({'; '.join(shown)})" if shown else "")
 
 
@@ -85,14 +95,14 @@ def reachable_words(difference: Difference) -> str:
 
 def what(difference: Difference, *, whole: bool = False) -> str:
     """`scikit-learn 1.5.2 -> 1.6.1`, `click core.py changed`: what differs, in a few words; `whole`: with the path as it is."""
-    parts = [printable(difference.subject)]
-    if difference.path is not None and difference.path != difference.subject:
-        path = printable(difference.path if whole else posixpath.basename(difference.path) or difference.path)
-        if path != parts[0]:
-            parts.append(path)
-    elif difference.level is Level.FILES and not whole:
-        parts = [printable(posixpath.basename(difference.subject)) or parts[0]]
-    return " ".join([*parts, change(difference)])
+    subject, path = difference.subject, difference.path
+    if path == subject or (path is None and difference.level in _OF_FILES):
+        subject, path = (subject if whole else posixpath.basename(subject) or subject), None
+    parts = [subject]
+    if path is not None:
+        shown = path if whole else posixpath.basename(path) or path
+        parts += [shown] if shown != subject else []
+    return " ".join([*map(printable, parts), change(difference)])
 
 
 def change(difference: Difference) -> str:

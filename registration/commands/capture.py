@@ -40,6 +40,11 @@ class TooLargeError(RegistrationError):
 @click.option("--no-bytecode", is_flag=True, help="Leave .pyc files out.")
 @click.option("--compile-bytecode", is_flag=True, help="Compile what has no .pyc yet.")
 @click.option("--no-deltas", is_flag=True, help="Store what changed whole, and not as the difference.")
+@click.option(
+    "--fingerprint/--no-fingerprint",
+    default=True,
+    help="Measure how this machine computes: runs code of the environment, half a second. Default: yes.",
+)
 @json_option
 @click.pass_obj
 def capture(
@@ -55,12 +60,16 @@ def capture(
     no_bytecode: bool,
     compile_bytecode: bool,
     no_deltas: bool,
+    fingerprint: bool,
     as_json: bool,
 ) -> None:
     """Capture the environment at PREFIX (default: the one that runs this command).
 
     What --size-limit, --budget and --exclude do not say is taken from [tool.envparity] in the pyproject.toml of the working
     directory, or of the nearest one above that has this table.
+
+    The variables of this process are captured too, for the comparison with where it is served: a value is stored where it is known
+    to be harmless, of all others a digest.
     """
     import snapshot
     from registration import sizes
@@ -84,6 +93,8 @@ def capture(
                 interpreter=not no_interpreter,
                 bytecode=bytecode,
                 deltas=not no_deltas,
+                variables=os.environ,
+                fingerprint=fingerprint,
                 progress=progress,
             )
     except (SizeLimitError, BudgetError) as error:

@@ -96,7 +96,9 @@ def diff(
         raise click.UsageError("--plan is for one serving side, and is text")
     if everything and (plan or form != "text"):
         raise click.UsageError(
-            "--plan is not a report; leave out --all" if plan else "--all is for text: the other formats always have all"
+            "--plan is not a report; leave out --all"
+            if plan
+            else "--all is for text: the other formats always have all"
         )
     with progress_bar() as progress:
         from registration.sides import find_sides

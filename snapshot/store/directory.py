@@ -17,6 +17,7 @@ from snapshot.store.area import Area, sweep
 from snapshot.store.backend import MissingBlobError, StoreError
 from snapshot.store.locking import exclusive
 from snapshot.store.removed import FILE as REMOVED
+from snapshot.store.secret import FILE as KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +27,7 @@ INDEX = "index.json"
 _LAYOUT_VERSION = "1.0.0"
 
 #: What may lie in a directory that is to become a store: what a killed process left, or what a file system puts there.
-_OURS = frozenset({LAYOUT, INDEX, REMOVED, "blobs", "tmp", "cache", "lock", "lock.held", "lost+found"})
+_OURS = frozenset({LAYOUT, INDEX, REMOVED, KEY, "blobs", "tmp", "cache", "lock", "lock.held", "lost+found"})
 _HEX = re.compile(r"[0-9a-f]{64}\Z")
 
 #: Blobs from this size on are synchronised to disk by the thread that wrote them, so that others go on compressing.

@@ -22,6 +22,7 @@ ARTIFACT_TYPE = "application/vnd.envparity.snapshot.v1+json"
 CONFIG_TYPE = "application/vnd.envparity.snapshot.config.v1+json"
 TREE_TYPE = "application/vnd.envparity.tree.v1+json+zstd"
 RECORD_TYPE = "application/vnd.envparity.record.v1+json+zstd"
+FACTS_TYPE = "application/vnd.envparity.facts.v1+json+zstd"
 LAYER_TYPE = "application/vnd.oci.image.layer.v1.tar+zstd"
 DELTA_TYPE = "application/vnd.envparity.layer.v1.delta+zstd"
 
@@ -76,7 +77,7 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a snapshot is made of. `content` maps a content digest (diff_id, tree, record) to the blob that holds it."""
+    """What a snapshot is made of. `content` maps a content digest (diff_id, tree, record, facts) to the blob that holds it."""
 
     config: Descriptor
     content: Mapping[Digest, Descriptor]

@@ -88,6 +88,15 @@ class Store:
             raise NoCacheError(f"the store {self} has no cache directory; open it with Store(…, cache=DIRECTORY)")
         return Path(self._cache)
 
+    def variables_key(self, *, make: bool = False) -> bytes | None:
+        """The key for digests of environment variables; None when there is none (a store in memory never has one).
+
+        `make`: whether to make one then. Raises StoreError.
+        """
+        from snapshot.store.secret import read_key
+
+        return read_key(self.backend.path, make=make) if isinstance(self.backend, DirectoryBackend) else None
+
     def references(self) -> tuple[Reference, ...]:
         """Every snapshot in the index, in the order of capture. What is no snapshot is left out."""
         return self._references(self._rows())

@@ -207,11 +207,10 @@ class Arrays:
             )
             self.measure("syrk", "blas", dtype, lambda: a @ a.T)
             self.measure("gemv", "blas", dtype, lambda: a @ b[:, 0].copy())
+            # Two of them long enough to be shared among threads; each time that is done costs milliseconds on a busy machine.
+            sizes = [503 * number for number in range(1, 19)] + [20011, 30011]
             self.measure(
-                "dot",
-                "blas",
-                dtype,
-                lambda: np.array([x[: size * 1000].dot(y[: size * 1000]) for size in range(1, 31)], dtype=dtype),
+                "dot", "blas", dtype, lambda: np.array([x[:size].dot(y[:size]) for size in sizes], dtype=dtype)
             )
 
     def lapack(self):
@@ -219,13 +218,15 @@ class Arrays:
         for dtype in ("float32", "float64"):
             a = self.matrix(120, 120, dtype, 8)
             b = self.matrix(120, 3, dtype, 9)
-            symmetric = self.aligned(a + a.T, dtype)
+            # Larger ones are reduced in thousands of steps that threads share: on a busy machine that takes seconds.
+            small = self.matrix(48, 48, dtype, 12)
+            symmetric = self.aligned(small + small.T, dtype)
             definite = self.aligned(a @ a.T + 120 * np.eye(120, dtype=dtype), dtype)
             self.measure("solve", "lapack", dtype, lambda: np.linalg.solve(a, b))
-            self.measure("svd", "lapack", dtype, lambda: np.linalg.svd(a, compute_uv=False))
+            self.measure("svd", "lapack", dtype, lambda: np.linalg.svd(small, compute_uv=False))
             self.measure("eigh", "lapack", dtype, lambda: np.linalg.eigh(symmetric)[0])
             self.measure("cholesky", "lapack", dtype, lambda: np.linalg.cholesky(definite))
-            self.measure("qr", "lapack", dtype, lambda: np.linalg.qr(a, mode="r"))
+            self.measure("qr", "lapack", dtype, lambda: np.linalg.qr(small, mode="r"))
 
     def scipy(self, blas, lapack):
         """scipy's own BLAS and LAPACK: its wheels bring another OpenBLAS than numpy's."""

@@ -4,6 +4,7 @@ With -S nothing of the environment is imported: no .pth line runs. The price is 
 the environment's own directories are computed from the prefix that is given.
 """
 
+import _imp
 import json
 import os
 import platform
@@ -91,6 +92,10 @@ def main():
                 "scripts": own["scripts"],
                 "site": site_dirs(prefix, scheme()),
                 "base_site": site_dirs(base, "posix_prefix"),
+                # Without site and in isolated mode these are the interpreter's own directories, in its order.
+                "path": sys.path,
+                "built_in": list(sys.builtin_module_names),
+                "extensions": _imp.extension_suffixes(),
                 "build": ", ".join(filter(None, platform.python_build())),
                 "compiler": platform.python_compiler(),
                 "settings": settings(),

@@ -6,7 +6,9 @@ import json
 import math
 import re
 import shlex
+import shutil
 import struct
+import subprocess
 import sys
 from hashlib import sha256
 
@@ -130,3 +132,57 @@ def test_a_numpy_that_cannot_be_imported_is_part_of_the_answer(tmp_path, source,
     assert ("numpy", "status", status) in found.backend
     assert "s3cret" not in repr(found)
     assert {one.group for one in found.measurements} == {"libm", "python"}
+
+
+MKL = """
+#include <stdio.h>
+void MKL_Get_Version_String(char *text, int size) { snprintf(text, size, "Intel(R) oneAPI Math Kernel Library Version 2024.1-Product Build"); }
+int MKL_CBWR_Get_Auto_Branch(void) { return 10; }
+int MKL_Get_Max_Threads(void) { return 3; }
+"""
+BLIS = """
+char *bli_info_get_version_str(void) { return "1.0"; }
+int bli_arch_query_id(void) { return 7; }
+char *bli_arch_string(int id) { return id == 7 ? "zen3" : "wrong"; }
+int bli_thread_get_num_threads(void) { return 5; }
+"""
+OPENBLAS = """
+char *scipy_openblas_get_config64_(void) { return "OpenBLAS 0.3.99 DYNAMIC_ARCH Zen MAX_THREADS=8"; }
+char *scipy_openblas_get_corename64_(void) { return "Zen"; }
+int scipy_openblas_get_num_threads64_(void) { return 7; }
+int scipy_openblas_get_parallel64_(void) { return 2; }
+"""
+OPENMP = "int omp_get_max_threads(void) { return 6; }"
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="needs gcc to make libraries")
+@pytest.mark.parametrize(
+    ("name", "source", "rows"),
+    [
+        ("libmkl_rt.so.2", MKL, {("mkl", "version", "2024.1"), ("mkl", "kernel", "10"), ("mkl", "threads", "3")}),
+        ("libblis.so.4", BLIS, {("blis", "version", "1.0"), ("blis", "kernel", "zen3"), ("blis", "threads", "5")}),
+        ("libgomp-a34b3233.so.1.0.0", OPENMP, {("openmp", "library", "libgomp.so.1.0.0"), ("openmp", "threads", "6")}),
+        (
+            "libscipy_openblas64_-56d6093b.so",
+            OPENBLAS,
+            {
+                ("openblas", "library", "libscipy_openblas64_.so"),
+                ("openblas", "version", "0.3.99"),
+                ("openblas", "build", "DYNAMIC_ARCH MAX_THREADS=8"),
+                ("openblas", "kernel", "Zen"),
+                ("openblas", "threads", "7"),
+                ("openblas", "threading", "openmp"),
+            },
+        ),
+        ("libflexiblas.so.3", "int x;", {("flexiblas", "library", "libflexiblas.so.3")}),
+    ],
+)
+def test_libraries_that_are_loaded_are_asked(tmp_path, name, source, rows):
+    """Stand-ins with the functions that the real ones have."""
+    library = tmp_path / name
+    subprocess.run(["gcc", "-x", "c", "-", "-shared", "-fPIC", "-o", str(library)], input=source, text=True, check=True)
+    found = fingerprint(sys.executable, environ={"LD_PRELOAD": str(library)})
+    assert rows <= set(found.backend)
+    assert set(found.backend) - set(fingerprint(sys.executable).backend) == rows | {
+        (next(iter(rows))[0], "library", re.sub("-[0-9a-f]{8}", "", name))
+    }

@@ -45,6 +45,10 @@ def tuples(of, most=3):
     return st.lists(of, max_size=most).map(tuple)
 
 
+# Both are sorted where reports are made.
+OVERRIDES = st.dictionaries(TEXTS, st.none() | VERDICTS, max_size=3).map(lambda rows: tuple(sorted(rows.items())))
+COUNTED = st.dictionaries(VERDICTS, NUMBERS).map(lambda rows: tuple(sorted(rows.items())))
+
 REPORTS = st.builds(
     report,
     verdict=VERDICTS,
@@ -53,11 +57,9 @@ REPORTS = st.builds(
     coverage=st.builds(Coverage, NUMBERS, NUMBERS, tuples(st.builds(Unknown, TEXTS, TEXTS, TEXTS))),
     train=SIDES,
     serve=SIDES,
-    policy=st.builds(PolicySummary, TEXTS, TEXTS, VERDICTS, FLAGS, tuples(TEXTS)),
+    policy=st.builds(PolicySummary, TEXTS, TEXTS, VERDICTS, FLAGS, tuples(TEXTS), OVERRIDES),
     rules_version=TEXTS,
-    counts=st.builds(
-        Counts, NUMBERS, st.none() | NUMBERS, tuples(st.tuples(VERDICTS, NUMBERS)), NUMBERS, NUMBERS, NUMBERS, NUMBERS
-    ),
+    counts=st.builds(Counts, NUMBERS, st.none() | NUMBERS, COUNTED, NUMBERS, NUMBERS, NUMBERS, NUMBERS),
     differences=tuples(st.builds(difference, TEXTS, VERDICTS, st.none() | st.builds(Waiver, TEXTS, TEXTS, TEXTS))),
 )
 MODELS = st.none() | DIGESTS | HEX.map("dirHash:{}".format)

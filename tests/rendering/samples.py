@@ -36,7 +36,7 @@ TRAIN = side("churn-model/3", "snapshot")
 
 DIFFERENCES = (
     Difference(
-        rule="distribution-version-estimator",
+        rule="scikit-learn",
         level=Level.DISTRIBUTIONS,
         severity=Verdict.DRIFTED,
         subject="scikit-learn",
@@ -53,7 +53,7 @@ DIFFERENCES = (
         owner="scikit-learn",
     ),
     Difference(
-        rule="file-edited",
+        rule="file-modified",
         level=Level.FILES,
         severity=Verdict.DRIFTED,
         subject="click",
@@ -70,7 +70,7 @@ DIFFERENCES = (
         owner="click",
     ),
     Difference(
-        rule="numeric-kernel",
+        rule="numeric-backend",
         level=Level.NUMERIC,
         severity=Verdict.NUMERIC,
         subject="OpenBLAS kernel",
@@ -95,7 +95,7 @@ DIFFERENCES = (
         reachable=True,
     ),
     Difference(
-        rule="startup-hook",
+        rule="startup-added",
         level=Level.STARTUP,
         severity=Verdict.DRIFTED,
         subject="zz.pth",
@@ -110,7 +110,7 @@ DIFFERENCES = (
         bytes=52,
     ),
     Difference(
-        rule="distribution-version",
+        rule="distribution-removed",
         level=Level.DISTRIBUTIONS,
         severity=Verdict.COMPATIBLE,
         subject="ipython",
@@ -123,7 +123,7 @@ DIFFERENCES = (
         owner="ipython",
     ),
     Difference(
-        rule="direct-url",
+        rule="distribution-source-note",
         level=Level.DISTRIBUTIONS,
         severity=Verdict.EQUIVALENT,
         subject="ours",
@@ -144,7 +144,7 @@ max-verdict = "NUMERIC"
 forbid = ["INTEGRITY"]
 
 [[waivers]]
-rule = "startup-hook"
+rule = "startup-added"
 subject = "zz.pth"
 digest = "{digest("zz.pth")}"
 owner = "ana@example.org"
@@ -152,7 +152,7 @@ reason = "the tracer of the platform team"
 expires = 2027-01-31
 
 [[waivers]]
-rule = "file-edited"
+rule = "file-modified"
 subject = "click"
 digest = "{digest("another edit")}"
 owner = "ben@example.org"

@@ -1,0 +1,159 @@
+"""Calls every collector, and remembers what they found for as long as nothing has changed. Orchestration only."""
+
+from __future__ import annotations
+
+import os
+import posixpath
+from dataclasses import replace
+from hashlib import sha256
+from typing import TYPE_CHECKING
+
+from snapshot.facts import metadata, modules, startup
+from snapshot.facts.build import build
+from snapshot.facts.host import host
+from snapshot.facts.libraries import may_be_elf, native
+from snapshot.facts.listing import Listing
+from snapshot.facts.loader import CACHE, directories
+from snapshot.facts.model import Facts
+from snapshot.facts.variables import OTHER
+from snapshot.facts.variables import variables as typed
+from snapshot.model import Finding, Kind
+from snapshot.pack import ChangedError
+from snapshot.progress import cores
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from snapshot.facts.memory import Memory
+    from snapshot.facts.model import Native, Numeric
+    from snapshot.model import Layer
+    from snapshot.plan import Survey
+
+#: Distributions that compute, or decide what computes: the fingerprint is taken again when one of them changes.
+_COMPUTE = frozenset(
+    {"numpy", "scipy", "threadpoolctl", "mkl", "intel-openmp", "blis", "scipy-openblas32", "scipy-openblas64"}
+)
+
+
+def collect(
+    found: Survey,
+    layers: Sequence[Layer],
+    findings: Iterable[Finding],
+    *,
+    variables: Mapping[str, str] | None,
+    key: bytes | None,
+    fingerprint: bool,
+    stamps: Iterable[str | None] | None = None,
+    memory: Memory | None = None,
+) -> tuple[Facts, tuple[Finding, ...]]:
+    """The facts of the environment that was surveyed as `found`, and what stood in the way of one of them.
+
+    `layers` and `findings` are what became of it; `variables` those of the process that the environment serves, `key` the key of
+    their digests; `fingerprint`: whether to run the numeric probe in the environment. `stamps` are those of the plans (see
+    `snapshot.stamps`): with them, what the files say is taken from `memory`.
+    """
+    library_path = (variables or {}).get("LD_LIBRARY_PATH", "")
+    try:
+        facts = _of_files(found, findings, library_path, _together(found, stamps, library_path), memory)
+    except FileNotFoundError as error:
+        raise ChangedError(
+            f"{error.filename} has gone while the environment was read; capture when nothing is being installed"
+        ) from error
+    facts = replace(facts, host=host(), variables=None if variables is None else typed(variables, key))
+    if not fingerprint:
+        return facts, ()
+    from snapshot.facts.numeric import FingerprintError
+
+    try:
+        return replace(facts, numeric=_numeric(found, layers, facts, variables, memory)), ()
+    except FingerprintError as error:
+        return facts, (Finding("no-fingerprint", "", str(error)),)
+
+
+def _together(found: Survey, stamps: Iterable[str | None] | None, library_path: str) -> str | None:
+    """One stamp of all plans. None when one cannot be trusted, or when there are none."""
+    each = None if stamps is None else list(stamps)
+    if each is None or None in each:
+        return None
+    return _digest(sorted(map(str, each)), found.probe, found.sites, library_path)
+
+
+def _digest(*parts: object) -> str:
+    return sha256(repr(parts).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _of_files(
+    found: Survey, findings: Iterable[Finding], library_path: str, stamp: str | None, memory: Memory | None
+) -> Facts:
+    """What the files say. They are read again only when one of them has changed, or the system's libraries have."""
+    known = memory.find("files", stamp) if memory is not None else None
+    if known is not None:
+        return known
+    listing = Listing(found)
+    path = modules.search_path(listing, found)
+    importable = modules.modules(listing, found, path)
+    files = [
+        (path, os.fsdecode(listing.location(path)), listing.owner(path))
+        for path in listing
+        if may_be_elf(path) and listing.is_file(path)
+    ]
+    libraries = native(files, library_path=library_path)
+    facts = Facts(
+        build=build(found.probe),
+        distributions=metadata.distributions(listing, found, findings),
+        startup=startup.hooks(listing, found.sites, importable, found.probe.version),
+        search_path=path,
+        modules=importable,
+        native=libraries,
+    )
+    if memory is not None and not listing.looked_outside:
+        memory.add("files", stamp, facts, _witnesses(libraries, library_path))
+    return facts
+
+
+def _witnesses(libraries: Native, library_path: str) -> set[str]:
+    """What decides which of the system's libraries are found: they, and where one could come to lie before them."""
+    paths = [each.path for each in libraries.libraries if each.path]
+    places = [
+        *directories(os.uname().machine),
+        *library_path.replace(";", ":").split(":"),
+        *map(posixpath.dirname, paths),
+    ]
+    return {CACHE, *paths, *filter(None, places)}
+
+
+def _numeric(
+    found: Survey, layers: Sequence[Layer], facts: Facts, variables: Mapping[str, str] | None, memory: Memory | None
+) -> Numeric | None:
+    """The fingerprint; as remembered while all that has a say in it is as it was. Raises FingerprintError."""
+    if not _runs(found):
+        return None
+    stamp = _stamp(found, layers, facts)
+    known = memory.find("numeric", stamp) if memory is not None else None
+    if known is not None:
+        return known.numeric
+    from snapshot.facts.numeric import fingerprint
+
+    numeric = fingerprint(found.python, environ=variables)
+    if memory is not None:
+        memory.add("numeric", stamp, Facts(numeric=numeric))
+    return numeric
+
+
+def _runs(found: Survey) -> bool:
+    """Whether the interpreter is the environment's own. With another one its packages would not be imported."""
+    own = os.path.dirname(os.path.dirname(os.path.abspath(found.python)))
+    return os.path.realpath(own) == os.path.realpath(found.prefix)
+
+
+def _stamp(found: Survey, layers: Sequence[Layer], facts: Facts) -> str:
+    """Covers what computes, what can change it at start-up, the machine, and the variables that are known to matter."""
+    names = _COMPUTE | {hook.owner for hook in facts.startup or () if hook.code}
+    computing = sorted(
+        (layer.kind.value, layer.name, str(layer.parity))
+        for layer in layers
+        if layer.kind not in (Kind.DISTRIBUTION, Kind.BYTECODE) or layer.name in names
+    )
+    variables = facts.variables
+    listed = None if variables is None else [each for each in variables.items if each.type != OTHER]
+    return _digest(computing, facts.host, cores(), listed, found.python)

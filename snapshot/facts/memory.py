@@ -1,0 +1,85 @@
+"""What this node remembers of the facts of one environment, so that they are not collected again while nothing has changed.
+
+Like stamps it holds nothing that could not be found out again: a damaged file is the same as none.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from contextlib import suppress
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+from snapshot.facts.document import facts_of, plain
+from snapshot.serialize import FormatError, canonical
+from snapshot.store.cached import replace_cached
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from snapshot.facts.model import Facts
+
+#: Raise it whenever the same environment would have other facts.
+_VERSION = 1
+
+
+class Memory:
+    """Facts by what they are about (`files`, `numeric`), each with a stamp: it covers all that they were made from."""
+
+    def __init__(self, cache: str | os.PathLike[str], prefix: str) -> None:
+        name = sha256(prefix.encode("utf-8", "surrogateescape")).hexdigest()
+        self._path = os.path.join(cache, "facts", f"{name}.json")
+        self._known = self._load()
+        self._fresh: dict[str, Any] = {}
+
+    def _load(self) -> dict[str, Any]:
+        try:
+            with open(self._path, "rb") as file:
+                content = json.load(file)
+        except (OSError, ValueError, RecursionError):
+            return {}
+        return content if isinstance(content, dict) else {}
+
+    def find(self, about: str, stamp: str | None) -> Facts | None:
+        """The facts that were kept with this stamp, if all the files that they rest upon outside are as they were."""
+        row = self._known.get(about)
+        if stamp is None or not isinstance(row, dict) or row.get("stamp") != _stamp(stamp):
+            return None
+        witnesses = row.get("witnesses")
+        if not isinstance(witnesses, dict) or any(_look(path) != seen for path, seen in witnesses.items()):
+            return None
+        try:
+            found = facts_of(row.get("facts"), self._path)
+        except FormatError:
+            return None
+        self._fresh[about] = row
+        return found
+
+    def add(self, about: str, stamp: str | None, facts: Facts, witnesses: Iterable[str] = ()) -> None:
+        """Keep `facts`. `witnesses` are files and directories outside of the environment that they rest upon."""
+        if stamp is not None:
+            seen = {path: _look(path) for path in witnesses}
+            self._fresh[about] = {"stamp": _stamp(stamp), "witnesses": seen, "facts": plain(facts)}
+
+    def save(self) -> None:
+        """What was neither found nor added is kept too: a capture without a fingerprint does not forget it."""
+        merged = {**self._known, **self._fresh}
+        if merged != self._known:
+            # Who may not write it does without: the next capture takes longer, and is right.
+            with suppress(PermissionError):
+                replace_cached(self._path, canonical(merged))
+
+
+def _stamp(stamp: str) -> str:
+    from snapshot.version import version
+
+    return sha256(repr((_VERSION, version(), stamp)).encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def _look(path: str) -> list[int] | None:
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return [status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns]
