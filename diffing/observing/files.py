@@ -103,7 +103,7 @@ def _observe(change: FileChange, integrity: _Integrity, sides: Sides) -> Observa
         "what": what_of(path, owner.kind),
         "integrity": integrity.of(change) if owner.kind is Kind.DISTRIBUTION else "no",
     }
-    module = module_of(path, owner.kind, sides.train.facts, sides.serve.facts)
+    module = module_of(path, owner.kind, sides.module_paths)
     if module is not None:
         attributes["module"] = module
         attributes |= sides.package_of(path, module)
