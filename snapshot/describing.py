@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from snapshot import assemble
 from snapshot.facts.collect import collect
+from snapshot.facts.memory import Memory
 from snapshot.model import Description
 from snapshot.pack import Packed, items_by_size, pack
 from snapshot.progress import cores, counter
@@ -27,13 +28,15 @@ def describe(
     variables: Mapping[str, str] | None = None,
     fingerprint: bool = False,
     key: bytes | None = None,
+    cache: str | os.PathLike[str] | None = None,
     progress: Progress | None = None,
 ) -> Description:
-    """Read the environment at `prefix`: every file is hashed, nothing is written.
+    """Read the environment at `prefix`: every file is hashed, nothing is stored.
 
     The result's snapshot has the id that a capture with the interpreter and the bytecode would have. `variables` and `fingerprint`
     as in `capture`; `key` is for the digests of variables, and has to be the one of the store with whose snapshots the result is
-    compared (`Store.variables_key`). Raises as `capture` does.
+    compared (`Store.variables_key`). `cache` is where a fingerprint is remembered until something has changed that could change it
+    (`Store.cache`); everything else is found out anew. Raises as `capture` does.
     """
     found = survey(prefix, python=python)
     advance = counter("describe", progress, sum(plan.bytes for plan in found.plans))
@@ -48,6 +51,9 @@ def describe(
     snapshot = assemble.snapshot_of(found, [item.layer for item in packed], interpreter=True, bytecode="keep")
     findings = sorted({finding for item in packed for finding in item.findings} | set(found.findings))
     layers = [item.layer for item in packed]
-    facts, more = collect(found, layers, findings, variables=variables, key=key, fingerprint=fingerprint)
+    memory = None if cache is None else Memory(cache, found.prefix)
+    facts, more = collect(found, layers, findings, variables=variables, key=key, fingerprint=fingerprint, memory=memory)
+    if memory is not None:
+        memory.save()
     trees = {item.layer.tree: item.tree for item in packed}
     return Description(snapshot, trees, tuple(sorted({*findings, *more})), facts)

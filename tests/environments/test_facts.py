@@ -149,6 +149,32 @@ def test_the_interpreters_own_prefix(lab, root, tmp_path):
     assert "pip" in {each.name for each in facts.distributions}
 
 
+#: Part of the executable, or said of them nothing, in older versions: what stands for them on the path is never imported.
+FROZEN = {"_imp", "builtins", "sys", "zipimport"}
+
+
+@pytest.mark.parametrize("version", ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14"])
+def test_every_version_of_the_interpreter(lab, tmp_path, version):
+    made = lab.venv(tmp_path / "env", "--without-pip", python=lab.interpreter(version))
+    site = os.path.relpath(made.site, made.path)
+    for path, content in {
+        ".hidden.pth": f"{made.path}/{site}/beside\n",
+        "a.pth": "inside\n\n# no\nnowhere\n",
+        "beside/found.py": "",
+        "inside/within.py": "",
+        "space/below.py": "",
+        "json.py": "",
+    }.items():
+        made.write(os.path.join(site, path), content)
+    facts = snapshot.describe(made).facts
+    resolved = {each.name: each.path for each in facts.modules if each.name not in FROZEN}
+    path, truth = ask(made, {*resolved, "found"} - FROZEN)
+    known = [(made.path, ""), (made.base, ".envparity/python")]
+    assert [restored(made, each, known) for each in path] == list(facts.search_path)
+    assert {name: restored(made, truth[name], known) for name in resolved} == resolved
+    assert ("found" in resolved) == (truth["found"] is not None)  # whether a hidden .pth is read depends on the release
+
+
 def test_the_fingerprint_of_a_real_environment(packed, store):
     snapshot.capture(packed, store, name="facts/1", variables=dict(os.environ), fingerprint=True, interpreter=False)
     facts = snapshot.load("facts/1", store).facts

@@ -313,6 +313,13 @@ def test_the_fingerprint_is_taken_once(env, store, monkeypatch):
     (env.site / "sitecustomize.py").write_text("")
     assert capture(OMP_NUM_THREADS="2") == "3"
 
+    def described(**options):
+        found = snapshot.describe(env.path, variables={"OMP_NUM_THREADS": "2"}, fingerprint=True, **options)
+        return found.facts.numeric.backend[0][2]
+
+    assert described(cache=store.cache) == "3"
+    assert described() == "4"
+
 
 def test_a_fingerprint_that_fails_is_a_finding(env, store, monkeypatch):
     from snapshot.facts.numeric import FingerprintError
