@@ -13,7 +13,8 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 from diffing.bytestream import DAMAGED, Stream, unpacked
 from diffing.errors import DiffError
-from diffing.pickles import Contents, DamagedPickleError, scan
+from diffing.opcodes import DamagedPickleError
+from diffing.pickles import Contents, scan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
