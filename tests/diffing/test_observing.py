@@ -224,6 +224,14 @@ def test_modes_types_targets_and_owners():
     )
 
 
+def test_files_that_lost_their_distribution_are_its_details():
+    lost = unowned(*dist()[1])
+    found = only(env(dist()), env(lost))
+    assert (found.kind, len(found.details)) == ("distribution-removed", 4)
+    kinds = sorted(item.kind for item in seen(env(dist(core=b"other")), env(lost)).found)
+    assert kinds == ["distribution-removed", "file-content"]
+
+
 @pytest.mark.parametrize(
     ("path", "what"),
     [
