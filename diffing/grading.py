@@ -81,6 +81,8 @@ def _reachable(observation: Observation, reach: Reach) -> bool | None:
         return None
     if reach.reaches(observation.owner) or reach.reaches(observation.attributes.get("within")):
         return True
+    if observation.attributes.get("package") == "unknown":
+        return None
     return _imported(observation.attributes.get("module"), reach)
 
 

@@ -7,14 +7,17 @@
 from __future__ import annotations
 
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from snapshot.model import Description, Digest, Entry, Environment, Interpreter, Kind, Layer, Snapshot, Tree
+from snapshot.facts.model import Build, Facts, Host, Native, Numeric, Variables
+from snapshot.model import NO_FACTS, Description, Digest, Entry, Environment, Interpreter, Kind, Layer, Snapshot, Tree
 from snapshot.parity import parity_of, parity_root
 from snapshot.serialize import digest_of, encode_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from snapshot.model import Finding
 
 #: A layer with its entries.
 Part = tuple[Layer, Tree]
@@ -46,6 +49,8 @@ def description(
     version: str = "3.11.7",
     system_site_packages: bool = False,
     interpreter_digest: Digest | None = None,
+    facts: Facts = NO_FACTS,
+    findings: Iterable[Finding] = (),
 ) -> Description:
     """An environment of these layers. Without `interpreter_digest` it follows from the interpreter layers among them."""
     parts = list(parts)
@@ -66,4 +71,21 @@ def description(
     )
     layers = tuple(sorted((found for found, _ in parts), key=lambda found: found.sort_key))
     root = parity_root(interpreter, environment, layers)
-    return Description(Snapshot(interpreter, environment, layers, root), {found.tree: tree for found, tree in parts})
+    trees = {found.tree: tree for found, tree in parts}
+    return Description(Snapshot(interpreter, environment, layers, root), trees, tuple(findings), facts)
+
+
+def full_facts(**changes: Any) -> Facts:
+    """Facts in which nothing is missing, of a small environment; `changes` replaces whole aspects by name."""
+    known: dict[str, Any] = {
+        "build": Build("main, Dec  5 2023 10:00:00", "GCC 12.2.0", (("Py_DEBUG", "0"),)),
+        "host": Host("x86_64", "glibc", "2.36", "debian 12", "6.1.0", "Xeon Gold 6130", ""),
+        "distributions": (),
+        "startup": (),
+        "search_path": ("lib/python311.zip", "lib/python3.11", "lib/python3.11/site-packages"),
+        "modules": (),
+        "native": Native(()),
+        "variables": Variables((), "k1"),
+        "numeric": Numeric((), ()),
+    }
+    return Facts(**{**known, **changes})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import subprocess
@@ -13,13 +14,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from registration.console import count, size
-from registration.differences import lines
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from diffing import EnvironmentDiff
+    from diffing.report import Report
     from snapshot import Verification
     from snapshot.progress import Progress
     from snapshot.store import Store
@@ -51,19 +51,27 @@ Bar = Callable[[], AbstractContextManager["Progress | None"]]
 Outcome = tuple[bool, str, tuple[str, ...]]
 
 
-def run(prefix: str, store: Store, destination: Path, bar: Bar) -> Iterator[Step]:
+def run(prefix: str, store: Store, destination: Path, bar: Bar, variables: Mapping[str, str]) -> Iterator[Step]:
     """Do it step by step. A step that finds a difference is not ok, and the next one is done all the same.
 
-    `bar` is asked for one progress bar a step: none of them is on the screen while the caller shows a step.
+    `bar` is asked for one progress bar a step: none of them is on the screen while the caller shows a step. `variables` are those of the
+    process.
     """
     import snapshot
-    from diffing import compare
+    from diffing.assessing import assess
+    from diffing.sides import Side
 
     started = time.perf_counter()
     with bar() as progress:
         # No limit: what is captured here need not be sent anywhere.
         captured = snapshot.capture(
-            prefix, store, name=NAME, size_limit=sys.maxsize, budget=sys.maxsize, progress=progress
+            prefix,
+            store,
+            name=NAME,
+            size_limit=sys.maxsize,
+            budget=sys.maxsize,
+            variables=variables,
+            progress=progress,
         )
     detail = f"{count(captured.files, 'file')}, {size(captured.raw_bytes)}, {size(captured.packed_bytes)} packed"
     yield Step("capture", ok=True, detail=detail, seconds=time.perf_counter() - started)
@@ -80,8 +88,10 @@ def run(prefix: str, store: Store, destination: Path, bar: Bar) -> Iterator[Step
 
     def compared(path: str | Path) -> Outcome:
         with bar() as progress:
-            described = snapshot.describe(path, progress=progress)
-        return _compared(compare(snapshot.load(captured.snapshot, store), described))
+            described = snapshot.describe(path, variables=variables, progress=progress)
+        train = Side(NAME, "snapshot", snapshot.load(captured.snapshot, store), name=captured.snapshot)
+        today = dt.datetime.now(tz=dt.timezone.utc).date()
+        return _compared(assess(train, Side(str(path), "environment", described), today=today))
 
     yield _timed("verify", verified)
     yield _timed("diff, original", lambda: compared(prefix))
@@ -102,10 +112,18 @@ def _verified(checked: Verification) -> Outcome:
     return False, count(len(checked.problems), "problem"), notes
 
 
-def _compared(found: EnvironmentDiff) -> Outcome:
-    if found.equal:
-        return True, f"no difference: parity root {found.after.parity_root.short}", ()
-    return False, f"{count(len(found.files), 'file')} differ from the snapshot", tuple(lines(found))
+def _compared(report: Report) -> Outcome:
+    """Nothing but what does not matter may differ: this is the very same environment, or a copy of it."""
+    from diffing.rendering import text
+    from diffing.verdict import Verdict
+
+    if report.verdict <= Verdict.EQUIVALENT:
+        return True, f"{report.verdict}: parity root {str(report.serve.parity_root)[:19]}", ()
+    return (
+        False,
+        f"{report.verdict}: {count(len(report.differences), 'difference')}",
+        tuple(text.render([report]).splitlines()),
+    )
 
 
 def _started(python: Path, destination: Path) -> Outcome:

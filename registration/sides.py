@@ -40,7 +40,7 @@ def find_sides(
     if fingerprint is None:
         fingerprint = len(live) > 1 or any(side.facts.numeric is not None for side in stored.values())
     return [
-        _side(labels[number], subject, stored.get(number), fingerprint=fingerprint, progress=progress)
+        _side(labels[number], subject, stored.get(number), store, fingerprint=fingerprint, progress=progress)
         for number, subject in enumerate(found)
     ]
 
@@ -49,6 +49,7 @@ def _side(
     label: str,
     subject: Reference | Path,
     stored: Description | None,
+    store: Store,
     *,
     fingerprint: bool,
     progress: Progress | None,
@@ -58,7 +59,7 @@ def _side(
     if not isinstance(subject, Path):
         return Side(label, "snapshot", stored, name=subject.name or subject.snapshot)
     if subject.is_dir():
-        return Side(label, "environment", describe(subject, fingerprint=fingerprint, progress=progress))
+        return Side(label, "environment", describe(subject, store, fingerprint=fingerprint, progress=progress))
     from diffing import requirements
 
     read = requirements.read(subject)
@@ -71,8 +72,10 @@ def load(reference: Reference, store: Store) -> Description:
     return snapshot.load(reference.snapshot, store)
 
 
-def describe(prefix: Path, *, fingerprint: bool, progress: Progress | None) -> Description:
+def describe(prefix: Path, store: Store, *, fingerprint: bool, progress: Progress | None) -> Description:
     """A live environment, with the variables that this command was started with."""
     import snapshot
 
-    return snapshot.describe(prefix, variables=os.environ, fingerprint=fingerprint, progress=progress)
+    return snapshot.describe(
+        prefix, variables=os.environ, fingerprint=fingerprint, key=store.variables_key(), progress=progress
+    )

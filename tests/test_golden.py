@@ -16,7 +16,23 @@ import zstandard
 from snapshot import load, restore, verify
 from snapshot.blueprint import blueprint_of
 from snapshot.delta import Delta, Operation, Range, Segment, encode_head, encode_segment
-from snapshot.model import PYTHON_MOUNT, Digest, Environment, Finding, Kind, Record
+from snapshot.facts.document import decode_facts, encode_facts
+from snapshot.facts.model import (
+    Build,
+    DistributionFacts,
+    Facts,
+    Host,
+    Measurement,
+    Module,
+    Native,
+    Numeric,
+    Source,
+    StartupHook,
+    SystemLibrary,
+    Variable,
+    Variables,
+)
+from snapshot.model import NO_FACTS, PYTHON_MOUNT, Digest, Environment, Finding, Kind, Record
 from snapshot.parity import console_script, rule_for_path
 from snapshot.rendering import Rendering
 from snapshot.serialize import (
@@ -48,6 +64,49 @@ RECORD = Record(
     "/home/me/env",
     "/opt/python",
     "envparity 0.1.0",
+)
+
+
+FACTS = Facts(
+    build=Build("main, Jan  1 2026", "GCC 12.2.0", (("Py_DEBUG", "0"),)),
+    host=Host("x86_64", "glibc", "2.36", "debian 12", "6.1.0", "A processor", ""),
+    distributions=(
+        DistributionFacts(
+            "package",
+            "1.0",
+            f"{SITE}/package-1.0.dist-info",
+            ("py3-none-any",),
+            ("click>=8", 'tomli; python_version < "3.11"'),
+            (("console_scripts", "tool", "package.cli:main"),),
+            Source("https://****@host/package", "git", "0123abcd"),
+            record=True,
+            modified=(f"{SITE}/package/\udcff",),
+            missing=(f"{SITE}/package/gone.py",),
+            disputed=("bin/tool",),
+        ),
+        DistributionFacts("plain", "2", f"{SITE}/plain-2.egg-info"),
+    ),
+    startup=(StartupHook(f"{SITE}/a.pth", "pth", code=True, owner="package"),),
+    search_path=(f"{PYTHON_MOUNT}/lib/python3.11", SITE, "/opt/outside"),
+    modules=(
+        Module("math", "built-in", "python"),
+        Module("package", f"{SITE}/package/__init__.py", "package", (f"{SITE}/package.py",)),
+    ),
+    native=Native(
+        (
+            SystemLibrary("libm.so.6", "/lib/libm.so.6", "2.36", "00ff", ("package", "python")),
+            SystemLibrary("libodd.so.1", "", "", "", ("",)),
+        ),
+        "2.34",
+        f"{SITE}/package/fast.so",
+    ),
+    variables=Variables(
+        (Variable("OMP_NUM_THREADS", "threads", value="2"), Variable("TOKEN", "other", digest="ab" * 32)), "0f0f"
+    ),
+    numeric=Numeric(
+        (("openblas", "kernel", "Haswell"),),
+        (Measurement("exp", "numpy", "float64", "cd" * 32, ("0x1.0000000000000p+0", "nan")),),
+    ),
 )
 
 
@@ -193,6 +252,13 @@ def test_the_record():
     assert decode_record(pinned) == RECORD
 
 
+def test_the_facts():
+    pinned = (GOLDEN / "facts.json").read_bytes()
+    assert FACTS.missing == ()
+    assert encode_facts(FACTS) == pinned
+    assert decode_facts(pinned) == FACTS
+
+
 def test_a_config_of_the_next_schema():
     later = (GOLDEN / "config.json").read_bytes().replace(b'"schema":1}', b'"schema":2}')
     with pytest.raises(UnsupportedSchemaError) as caught:
@@ -233,6 +299,7 @@ def test_a_store_that_was_written_once_is_read(store, golden, digests):
     assert store.snapshot("golden") == golden
     description = load("golden", store)
     assert description.findings == RECORD.findings
+    assert description.facts == NO_FACTS  # it is older than facts are
     assert store.check() == ()
     assert verify("golden", store).problems == ()
     for name, row in digests["layers"].items():

@@ -103,10 +103,10 @@ def _observe(change: FileChange, integrity: _Integrity, sides: Sides) -> Observa
         "what": what_of(path, owner.kind),
         "integrity": integrity.of(change) if owner.kind is Kind.DISTRIBUTION else "no",
     }
-    module = module_of(path, owner.kind, sides.train.facts, sides.serve.facts)
+    module = module_of(path, owner.kind, sides.module_paths)
     if module is not None:
-        within = sides.package_owner(module) if "/" in path.partition("-packages/")[2] else None
-        attributes |= {"module": module, "package": "yes" if within else "no", **({"within": within} if within else {})}
+        attributes["module"] = module
+        attributes |= sides.package_of(path, module)
     kind = "file-disputed" if disputed else _kind(change)
     train, serve = (_show(kind, state) for state in (before, after))
     return Observation(

@@ -22,15 +22,16 @@ def observe_numeric(sides: Sides) -> Iterator[Observation]:
     train, serve = sides.train.facts.numeric, sides.serve.facts.numeric
     if train is None or serve is None or train == serve:
         return
-    yield from _backend(train, serve)
+    yield from _backend(train, serve, {change.name for change in sides.diff.distributions if not change.same_version})
     yield from _results(train, serve)
 
 
-def _backend(train: Numeric, serve: Numeric) -> Iterator[Observation]:
+def _backend(train: Numeric, serve: Numeric, announced: set[str]) -> Iterator[Observation]:
+    """`announced` are distributions of another version: that it has another version is no news of the component."""
     one, two = ({row[:2]: row[2] for row in side.backend} for side in (train, serve))
     for component, name in sorted(one.keys() | two.keys()):
         mine, yours = one.get((component, name)), two.get((component, name))
-        if mine != yours:
+        if mine != yours and not (name == "version" and component in announced):
             yield Observation(
                 kind="numeric-dispatch" if (component == "numpy" and name in _DISPATCH) else "numeric-backend",
                 level=Level.NUMERIC,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from snapshot.model import Kind
 
 if TYPE_CHECKING:
-    from snapshot.facts.model import Facts
+    from collections.abc import Mapping, Sequence
 
 _NATIVE = re.compile(r"\.(?:so|pyd|dylib|a|dll)(?:\.[\d.]+)?\Z")
 _STDLIB = re.compile(r"(?:^|/)lib(?:64)?/python3\.\d+t?/(?P<rest>.+)\Z")
@@ -31,11 +31,11 @@ def what_of(path: str, kind: Kind) -> str:
     return "native" if _NATIVE.search(name) else "data"
 
 
-def module_of(path: str, kind: Kind, *facts: Facts) -> str | None:
+def module_of(path: str, kind: Kind, found: Mapping[str, Sequence[str]] | None) -> str | None:
     """The top-level module whose import can bring this file in: for files that no distribution owns. None: there is none.
 
-    A file in a site directory counts as its first directory's module, unless the recorded modules say that this name is
-    found elsewhere on every side that has the file.
+    A file in a site directory counts as its first directory's module, unless that name is found elsewhere on both sides. `found` are
+    the paths of modules by top-level name, on either side; None where a side does not have them recorded.
     """
     if kind not in (Kind.UNOWNED, Kind.ENVIRONMENT):
         return None
@@ -43,9 +43,7 @@ def module_of(path: str, kind: Kind, *facts: Facts) -> str | None:
     name = _MODULE_END.sub("", match["rest"].partition("/")[0]) if match else ""
     if not name.isidentifier():
         return None
-    found = [module for each in facts for module in each.modules or () if module.name.partition(".")[0] == name]
-    everywhere = all(each.modules is not None for each in facts)
-    if found and everywhere and not any(_within(path, module.path) for module in found):
+    if found is not None and name in found and not any(_within(path, module) for module in found[name]):
         return None
     return name
 

@@ -32,7 +32,7 @@ def observe_platform(sides: Sides) -> Iterator[Observation]:
     if one.libc != two.libc:
         yield _plain("platform-libc", "libc", f"{one.libc} {one.libc_version}", f"{two.libc} {two.libc_version}")
     elif one.libc_version != two.libc_version:
-        below = _below(_floor(sides.train.facts), two.libc_version)
+        below = _below(sides.train.facts, one.libc_version, two.libc_version)
         yield _plain("platform-libc-version", one.libc, one.libc_version, two.libc_version, below_floor=below)
     if one.system != two.system:
         yield _plain("platform-system", "system", one.system, two.system)
@@ -55,14 +55,10 @@ def _version(text: str) -> tuple[int, int] | None:
 
 
 def _floor(facts: Facts) -> tuple[int, int] | None:
-    """The oldest C library that an environment can run on: what its files need, and what its wheels' tags say (PEP 600).
-
-    None where neither is known.
-    """
+    """The oldest C library that an environment is known to need: by its files, and by its wheels' tags (PEP 600)."""
     floors = [_of_tags(row.tags) for row in facts.distributions or ()]
     floors.append(_version(facts.native.floor) if facts.native is not None else None)
-    known = [floor for floor in floors if floor is not None]
-    return max(known, default=None if facts.native is None else (0, 0))
+    return max((floor for floor in floors if floor is not None), default=None)
 
 
 def _of_tags(tags: Iterable[str]) -> tuple[int, int] | None:
@@ -75,8 +71,14 @@ def _of_tags(tags: Iterable[str]) -> tuple[int, int] | None:
     return min(found, default=None)
 
 
-def _below(floor: tuple[int, int] | None, libc_version: str) -> str:
-    there = _version(libc_version)
-    if floor is None or there is None:
+def _below(train: Facts, trained_on: str, served_on: str) -> str:
+    """Whether that C library is older than what the environment needs: `yes`, `no`, or `unknown` when it is only known to be older
+    than the one in training.
+    """
+    there, before = _version(served_on), _version(trained_on)
+    floor = _floor(train)
+    if there is None or before is None:
         return "unknown"
-    return "yes" if there < floor else "no"
+    if floor is not None and there < floor:
+        return "yes"
+    return "unknown" if train.native is None and there < before else "no"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -52,9 +53,25 @@ class Sides:
             return None
         return _by_pin(train), _by_pin(serve)
 
-    def package_owner(self, module: str) -> str | None:
-        """The distribution whose top-level module that is, on either side."""
-        return self._package_owners.get(module)
+    def package_of(self, path: str, module: str) -> dict[str, str]:
+        """Whether a file lies in a package that a distribution owns (`package`), and which that is (`within`)."""
+        if "/" not in path.partition("-packages/")[2]:
+            return {"package": "no"}
+        owner = self._package_owners.get(module)
+        if owner is not None:
+            return {"package": "yes", "within": owner}
+        return {"package": "unknown" if self.module_paths is None else "no"}
+
+    @cached_property
+    def module_paths(self) -> dict[str, list[str]] | None:
+        """Where modules lie, by top-level name, on either side. None where one of them does not have that recorded."""
+        train, serve = self.train.facts.modules, self.serve.facts.modules
+        if train is None or serve is None:
+            return None
+        paths: dict[str, list[str]] = defaultdict(list)
+        for module in (*train, *serve):
+            paths[module.name.partition(".")[0]].append(module.path)
+        return paths
 
     @cached_property
     def _package_owners(self) -> dict[str, str]:

@@ -44,7 +44,7 @@ def render(reports: Sequence[Report]) -> str:
     main = element("main", title, overview(reports) if len(reports) > 1 else None, *sections, id="main")
     skip = element("a", "Skip to the report", href="#main", class_="skip")
     body = element("body", skip, main, footer, raw("script", _asset("report.js")))
-    return f"<!DOCTYPE html>\n{element('html', _head(reports), body, lang='en')}\n"
+    return f"<!doctype html>\n{element('html', _head(reports), body, lang='en')}\n"
 
 
 @lru_cache
@@ -219,9 +219,12 @@ def _coverage(coverage: Coverage) -> Markup:
         aria_hidden="true",
     )
     known = f"{coverage.known:,} of {plural(coverage.total, 'aspect')} could be compared"
+    reasons: dict[tuple[str, str], list[str]] = {}
+    for one in coverage.unknown:
+        reasons.setdefault((one.side, one.why), []).append(one.aspect)
     unknown = [
-        element("li", isolated(one.aspect), element("span", f" ({one.side}): ", class_="muted"), isolated(one.why))
-        for one in coverage.unknown
+        element("li", *_separated(aspects), element("span", f" ({side}): ", class_="muted"), isolated(why))
+        for (side, why), aspects in reasons.items()
     ]
     lead = element(
         "p", "Not known, and never counted as equal:" if unknown else "Nothing was left out.", class_="muted"
@@ -234,6 +237,11 @@ def _coverage(coverage: Coverage) -> Markup:
         element("ul", *unknown, class_="unknown") if unknown else None,
         class_="card",
     )
+
+
+def _separated(values: Sequence[str]) -> Iterable[Markup]:
+    for n, value in enumerate(values):
+        yield join(", " if n else None, isolated(value))
 
 
 def _fix(fix: Fix) -> Markup:

@@ -116,10 +116,21 @@ def _fold(cause: Cause) -> Markup:
 def _item(one: Difference, *, alone: bool) -> Markup:
     head = None
     if not alone:
-        path = element("code", one.path, class_="path") if one.path else element("span", one.subject)
+        path = element("code", one.path, class_="path") if one.path and one.path != one.subject else None
         where = element("span", f"{one.level.value} \N{MIDDLE DOT} {_REACH[one.reachable]}", class_="muted small")
         head = join(
-            element("p", badge(one.severity), flags(one.flags), " ", path, " ", where, class_="head"),
+            element(
+                "p",
+                badge(one.severity),
+                flags(one.flags),
+                " ",
+                isolated(one.subject),
+                " ",
+                path,
+                " ",
+                where,
+                class_="head",
+            ),
             element("p", _values(one), class_="values"),
             _reason(one),
         )
@@ -138,6 +149,8 @@ def _item(one: Difference, *, alone: bool) -> Markup:
 
 def _facts(one: Difference) -> Iterable[Markup]:
     yield _fact("Rule", element("code", one.rule))
+    if one.owner not in (None, one.subject):
+        yield _fact("Owner", one.owner)
     yield _fact("Model", _REACH[one.reachable])
     if one.evidence:
         yield _fact("Evidence", element("ul", *(element("li", each) for each in one.evidence), class_="evidence"))

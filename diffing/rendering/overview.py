@@ -73,7 +73,7 @@ def _subjects(reports: Sequence[Report]) -> Markup:
     for n, report in enumerate(reports):
         for one in report.differences:
             if one.severity > Verdict.EQUIVALENT:
-                of_it = found.setdefault(one.subject, [None] * len(reports))
+                of_it = found.setdefault(one.owner or one.subject, [None] * len(reports))
                 of_it[n] = max(one.severity, of_it[n] or Verdict.IDENTICAL)
     if not found:
         return element("p", "Nothing beyond EQUIVALENT, on no side.", class_="muted")

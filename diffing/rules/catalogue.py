@@ -9,7 +9,7 @@ import sys
 from collections import defaultdict
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from functools import cache
+from functools import cache, cached_property
 from typing import TYPE_CHECKING, Any
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -96,12 +96,13 @@ class Catalogue:
     version: str
     rules: tuple[Rule, ...]
 
-    def __post_init__(self) -> None:
-        by_kind: dict[str, list[Rule]] = {}
+    @cached_property
+    def _by_kind(self) -> dict[str, list[Rule]]:
+        by_kind: dict[str, list[Rule]] = defaultdict(list)
         for rule in self.rules:
             for kind in rule.kinds:
-                by_kind.setdefault(kind, []).append(rule)
-        object.__setattr__(self, "_by_kind", by_kind)
+                by_kind[kind].append(rule)
+        return by_kind
 
     @property
     def ids(self) -> frozenset[str]:
@@ -117,8 +118,7 @@ class Catalogue:
 
     def match_attributes(self, observation: Observation, attributes: Mapping[str, str]) -> Rule:
         """The same, where `attributes_of` was asked already."""
-        by_kind: dict[str, list[Rule]] = self.__dict__["_by_kind"]
-        for rule in by_kind.get(observation.kind, ()):
+        for rule in self._by_kind.get(observation.kind, ()):
             if rule.matches(observation, attributes):
                 return rule
         raise CatalogueError(

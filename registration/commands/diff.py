@@ -77,14 +77,14 @@ def diff(
     plan: bool,
     fingerprint: bool | None,
 ) -> int:
-    r"""Compare environments with the one that a model was trained in.
+    """Compare environments with the one that a model was trained in.
 
     Each is a snapshot or the prefix of an environment; several serving sides are each compared with TRAIN, which may also be
     a requirements.txt or a pylock.toml.
 
     \b
     Exit codes: 0 within the policy, 1 beyond it, 2 wrong use or an error.
-    """
+    """  # noqa: D301 (a backspace: click keeps the lines)
     if as_json and form not in (None, "json"):
         raise click.UsageError(f"--json and --format {form} exclude each other; give one of them")
     form = "json" if as_json else form or "text"

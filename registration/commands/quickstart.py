@@ -51,7 +51,7 @@ def quickstart(invocation: Invocation, keep: str | None, as_json: bool) -> int:
             click.echo(f"store        {console.printable(chosen.store_path)}")
             click.echo(f"restored to  {console.printable(str(place / 'restored'))}\n")
             click.echo(_line("step", "what happened", "time"))
-        for step in run(sys.prefix, chosen.store, place / "restored", progress_bar):
+        for step in run(sys.prefix, chosen.store, place / "restored", progress_bar, os.environ):
             steps.append(step)
             if not as_json:
                 _print(step)

@@ -14,6 +14,7 @@ from snapshot.facts.host import host
 from snapshot.facts.libraries import may_be_elf, native
 from snapshot.facts.listing import Listing
 from snapshot.facts.loader import CACHE, directories
+from snapshot.facts.memory import look
 from snapshot.facts.model import Facts
 from snapshot.facts.variables import OTHER
 from snapshot.facts.variables import variables as typed
@@ -75,7 +76,13 @@ def _together(found: Survey, stamps: Iterable[str | None] | None, library_path: 
     each = None if stamps is None else list(stamps)
     if each is None or None in each:
         return None
-    return _digest(sorted(map(str, each)), found.probe, found.sites, library_path)
+    # Only in the digest: whoever pastes a secret into that variable does not find it in the cache.
+    searched = [(directory, look(directory)) for directory in _directories(library_path)]
+    return _digest(sorted(map(str, each)), found.probe, found.sites, searched)
+
+
+def _directories(library_path: str) -> list[str]:
+    return [directory for directory in library_path.replace(";", ":").split(":") if directory]
 
 
 def _digest(*parts: object) -> str:
@@ -107,19 +114,14 @@ def _of_files(
         native=libraries,
     )
     if memory is not None and not listing.looked_outside:
-        memory.add("files", stamp, facts, _witnesses(libraries, library_path))
+        memory.add("files", stamp, facts, _witnesses(libraries))
     return facts
 
 
-def _witnesses(libraries: Native, library_path: str) -> set[str]:
+def _witnesses(libraries: Native) -> set[str]:
     """What decides which of the system's libraries are found: they, and where one could come to lie before them."""
     paths = [each.path for each in libraries.libraries if each.path]
-    places = [
-        *directories(os.uname().machine),
-        *library_path.replace(";", ":").split(":"),
-        *map(posixpath.dirname, paths),
-    ]
-    return {CACHE, *paths, *filter(None, places)}
+    return {CACHE, *paths, *directories(os.uname().machine), *map(posixpath.dirname, paths)}
 
 
 def _numeric(

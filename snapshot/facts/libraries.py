@@ -61,7 +61,8 @@ def native(
     ]
     if not found:
         return Native(())
-    kind = Counter(file.elf.kind for file in found).most_common(1)[0][0]
+    kinds = Counter(file.elf.kind for file in found)
+    kind = max(kinds, key=lambda each: (kinds[each], each))
     # What is made for another machine (helpers of debuggers for every platform) is never loaded into this interpreter.
     found = sorted((file for file in found if file.elf.kind == kind), key=lambda file: file.path)
     if search is None:

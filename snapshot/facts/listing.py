@@ -54,7 +54,7 @@ class Listing:
 
         The files of an editable install belong to its distribution.
         """
-        plan, _ = self._files.get(path, (None, None))
+        plan, _ = self._files.get(self._resolved(path), (None, None))
         if plan is None:
             return ""
         if plan.kind is Kind.SOURCE:
@@ -94,11 +94,22 @@ class Listing:
             return inside
         if directory.startswith("/"):
             return self._outside(directory)
-        if directory in self._files and self._files[directory][1].found.is_link:
-            target = os.path.realpath(os.fsdecode(self.location(directory)))
-            real = self.relative(target)
-            return self.names(real) if real != directory else set()
-        return set()
+        target = self._target(directory)
+        return set() if target is None else self.names(target)
+
+    def _target(self, path: str) -> str | None:
+        """Where a link leads in the end; None for anything else."""
+        known = self._files.get(path)
+        if known is None or not known[1].found.is_link:
+            return None
+        real = self.relative(os.path.realpath(os.fsdecode(self.location(path))))
+        return real if real != path else None
+
+    def _resolved(self, path: str) -> str:
+        """The path of a file whose directory is a link, without that link."""
+        directory, name = posixpath.split(path)
+        target = None if path in self._files else self._target(directory)
+        return path if target is None else posixpath.join(target, name)
 
     def _outside(self, directory: str) -> set[str]:
         self.looked_outside = True
@@ -109,6 +120,7 @@ class Listing:
 
     def is_file(self, path: str) -> bool:
         """Whether Python would take `path` for a file: links are followed."""
+        path = self._resolved(path)
         known = self._files.get(path)
         if known is not None:
             return known[1].found.is_file or os.path.isfile(self.location(path))

@@ -47,7 +47,7 @@ class Memory:
         if stamp is None or not isinstance(row, dict) or row.get("stamp") != _stamp(stamp):
             return None
         witnesses = row.get("witnesses")
-        if not isinstance(witnesses, dict) or any(_look(path) != seen for path, seen in witnesses.items()):
+        if not isinstance(witnesses, dict) or any(look(path) != seen for path, seen in witnesses.items()):
             return None
         try:
             found = facts_of(row.get("facts"), self._path)
@@ -59,7 +59,7 @@ class Memory:
     def add(self, about: str, stamp: str | None, facts: Facts, witnesses: Iterable[str] = ()) -> None:
         """Keep `facts`. `witnesses` are files and directories outside of the environment that they rest upon."""
         if stamp is not None:
-            seen = {path: _look(path) for path in witnesses}
+            seen = {path: look(path) for path in witnesses}
             self._fresh[about] = {"stamp": _stamp(stamp), "witnesses": seen, "facts": plain(facts)}
 
     def save(self) -> None:
@@ -77,7 +77,8 @@ def _stamp(stamp: str) -> str:
     return sha256(repr((_VERSION, version(), stamp)).encode("utf-8", "surrogateescape")).hexdigest()
 
 
-def _look(path: str) -> list[int] | None:
+def look(path: str) -> list[int] | None:
+    """What changes when a file, or what a directory holds, does; None when there is none."""
     try:
         status = os.stat(path)
     except OSError:

@@ -22,8 +22,31 @@ if TYPE_CHECKING:
 #: The type of a variable that is not listed.
 OTHER = "other"
 
-#: What a shell changes at every command or window: no part of an environment, and never the same twice.
-VOLATILE = frozenset({"_", "SHLVL", "PWD", "OLDPWD", "COLUMNS", "LINES", "WINDOWID", "TERM_SESSION_ID"})
+#: What a shell changes at every command, and what names a window, a login or a start of a service: no part of an environment, and
+#: never the same twice.
+VOLATILE = frozenset(
+    [
+        "_",
+        "SHLVL",
+        "PWD",
+        "OLDPWD",
+        "COLUMNS",
+        "LINES",
+        "WINDOWID",
+        "TERM_SESSION_ID",
+        "TMUX",
+        "TMUX_PANE",
+        "STY",
+        "GPG_TTY",
+        "SSH_CLIENT",
+        "SSH_CONNECTION",
+        "SSH_TTY",
+        "XDG_SESSION_ID",
+        "INVOCATION_ID",
+        "JOURNAL_STREAM",
+        "SYSTEMD_EXEC_PID",
+    ]
+)
 
 # The forms of values. Each matches a whole value; none leaves room for free text.
 _INTEGER = r"-?\d{1,10}"

@@ -87,29 +87,18 @@ class Report:
 
 
 def libm(report):
-    arguments = [unit(number) for number in range(400)]
-    functions = {
-        "sin": lambda x: math.sin(x * 200 - 100),
-        "cos": lambda x: math.cos(x * 200 - 100),
-        "tan": lambda x: math.tan(x * 3 - 1.5),
-        "asin": lambda x: math.asin(x * 2 - 1),
-        "atan": lambda x: math.atan(x * 20 - 10),
-        "exp": lambda x: math.exp(x * 40 - 20),
-        "expm1": lambda x: math.expm1(x * 2 - 1),
-        "log": lambda x: math.log(x * 100 + 0.01),
-        "log1p": lambda x: math.log1p(x * 2 - 0.5),
-        "pow": lambda x: math.pow(x + 0.5, x * 30 - 15),
-        "sinh": lambda x: math.sinh(x * 10 - 5),
-        "tanh": lambda x: math.tanh(x * 4 - 2),
-        "erf": lambda x: math.erf(x * 4 - 2),
-        "gamma": lambda x: math.gamma(x * 20 + 0.1),
-        "lgamma": lambda x: math.lgamma(x * 50 + 0.1),
-        "hypot": lambda x: math.hypot(x * 3, 1 - x),
-    }
-    for name in sorted(functions):
-        function = functions[name]
-        telling = [unit(number) for number in TELLING.get(name, ())]
-        report.floats(name, "libm", [function(x) for x in telling + arguments])
+    def measure(name, function):
+        numbers = list(TELLING.get(name, ())) + list(range(400))
+        report.floats(name, "libm", [function(unit(number)) for number in numbers])
+
+    for name, factor, shift in (
+        ("sin", 200, -100), ("cos", 200, -100), ("tan", 3, -1.5), ("asin", 2, -1), ("atan", 20, -10), ("sinh", 10, -5), ("tanh", 4, -2),
+        ("exp", 40, -20), ("expm1", 2, -1), ("log", 100, 0.01), ("log1p", 2, -0.5), ("erf", 4, -2), ("gamma", 20, 0.1), ("lgamma", 50, 0.1),
+    ):  # fmt: skip
+        function = getattr(math, name)
+        measure(name, lambda x: function(x * factor + shift))
+    measure("pow", lambda x: math.pow(x + 0.5, x * 30 - 15))
+    measure("hypot", lambda x: math.hypot(x * 3, 1 - x))
 
 
 def stdlib_random(report):
@@ -166,17 +155,17 @@ class Arrays:
         np = self.np
         for dtype in ("float32", "float64"):
             x = self.units(2000, dtype)
-            scale = lambda factor, shift: self.aligned(
-                x * np.dtype(dtype).type(factor) + np.dtype(dtype).type(shift), dtype
-            )  # noqa: E731
-            wide, narrow, above = scale(64, -32), scale(4, -2), scale(128, 0.0078125)
+            number = np.dtype(dtype).type
+            wide, narrow, above = (
+                self.aligned(x * number(factor) + number(shift), dtype)
+                for factor, shift in ((64, -32), (4, -2), (128, 0.0078125))
+            )
             for name, argument in (
                 ("exp", narrow), ("expm1", narrow), ("log", above), ("log1p", above), ("sin", wide), ("cos", wide), ("tan", narrow),
                 ("tanh", narrow), ("sinh", narrow), ("arctan", narrow), ("arcsinh", narrow), ("cbrt", above), ("exp2", narrow),
             ):  # fmt: skip
-                self.measure(
-                    name, "numpy", dtype, lambda name=name, argument=argument: self.into(getattr(np, name), argument)
-                )
+                ufunc = getattr(np, name)
+                self.measure(name, "numpy", dtype, lambda: self.into(ufunc, argument))
             self.measure("power", "numpy", dtype, lambda: self.into(np.power, above, narrow))
             rows = self.units(64 * 257, dtype, 1).reshape(64, 257)
             self.measure("sum", "numpy", dtype, lambda: np.concatenate([rows.sum(axis=1), rows.sum(axis=0)]))
@@ -186,7 +175,6 @@ class Arrays:
         keys = self.aligned(self.units(3000, "float64", 2) * 100, "int64")
         # Where keys are equal an unstable sort may leave either first: which one depends on the instructions.
         self.measure("argsort", "numpy", "int64", lambda: np.argsort(keys).astype(np.int64))
-        self.measure("sort", "numpy", "float32", lambda: np.sort(self.units(3000, "float32", 3)))
 
     def matrix(self, rows, columns, dtype, seed):
         half = self.np.dtype(dtype).type(0.5)
@@ -195,23 +183,18 @@ class Arrays:
     def blas(self):
         np = self.np
         for dtype in ("float32", "float64"):
-            a, b = self.matrix(257, 300, dtype, 4), self.matrix(300, 271, dtype, 5)
+            # Long sums: how a kernel and its threads divide them is what changes results.
+            a, b = self.matrix(100, 1000, dtype, 4), self.matrix(1000, 100, dtype, 5)
             x, y = self.matrix(1, 30011, dtype, 6)[0], self.matrix(1, 30011, dtype, 7)[0]
-            out = self.aligned(np.zeros((257, 271)), dtype)
+            out = self.aligned(np.zeros((100, 100)), dtype)
             self.measure("matmul", "blas", dtype, lambda: np.matmul(a, b, out=out))
-            self.measure(
-                "matmul small",
-                "blas",
-                dtype,
-                lambda: self.aligned(a[:13, :17], dtype) @ self.aligned(b[:17, :11], dtype),
-            )
+            left, right = self.aligned(a[:13, :17], dtype), self.aligned(b[:17, :11], dtype)
+            self.measure("matmul small", "blas", dtype, lambda: left @ right)
             self.measure("syrk", "blas", dtype, lambda: a @ a.T)
             self.measure("gemv", "blas", dtype, lambda: a @ b[:, 0].copy())
             # Two of them long enough to be shared among threads; each time that is done costs milliseconds on a busy machine.
             sizes = [503 * number for number in range(1, 19)] + [20011, 30011]
-            self.measure(
-                "dot", "blas", dtype, lambda: np.array([x[:size].dot(y[:size]) for size in sizes], dtype=dtype)
-            )
+            self.measure("dot", "blas", dtype, lambda: np.array([x[:size].dot(y[:size]) for size in sizes], dtype))
 
     def lapack(self):
         np = self.np
@@ -221,7 +204,7 @@ class Arrays:
             # Larger ones are reduced in thousands of steps that threads share: on a busy machine that takes seconds.
             small = self.matrix(48, 48, dtype, 12)
             symmetric = self.aligned(small + small.T, dtype)
-            definite = self.aligned(a @ a.T + 120 * np.eye(120, dtype=dtype), dtype)
+            definite = self.aligned(symmetric + 64 * np.eye(48, dtype=dtype), dtype)
             self.measure("solve", "lapack", dtype, lambda: np.linalg.solve(a, b))
             self.measure("svd", "lapack", dtype, lambda: np.linalg.svd(small, compute_uv=False))
             self.measure("eigh", "lapack", dtype, lambda: np.linalg.eigh(symmetric)[0])
@@ -230,7 +213,7 @@ class Arrays:
 
     def scipy(self, blas, lapack):
         """scipy's own BLAS and LAPACK: its wheels bring another OpenBLAS than numpy's."""
-        a, b = self.matrix(300, 257, "float64", 10).T, self.matrix(271, 300, "float64", 11).T
+        a, b = self.matrix(1000, 100, "float64", 10).T, self.matrix(100, 1000, "float64", 11).T
         square, right = self.matrix(120, 120, "float64", 8).T, self.matrix(3, 120, "float64", 9).T
         self.measure("scipy gemm", "blas", "float64", lambda: blas.dgemm(1.0, a, b))
         self.measure("scipy gesv", "lapack", "float64", lambda: lapack.dgesv(square, right)[2])
@@ -238,16 +221,17 @@ class Arrays:
     def random(self):
         np = self.np
         old = np.random.RandomState(12345)
-        self.measure(
-            "mt19937", "random", "float64", lambda: np.concatenate([old.normal(size=200), old.gamma(2.5, size=200)])
-        )
+        stream = [old.normal(size=200), old.gamma(2.5, size=200)]
+        self.measure("mt19937", "random", "float64", lambda: np.concatenate(stream))
         if hasattr(np.random, "PCG64"):
             new = np.random.Generator(np.random.PCG64(12345))
-            parts = ("standard_normal", "standard_exponential", "random")
-            self.measure(
-                "pcg64", "random", "float64",
-                lambda: np.concatenate([getattr(new, part)(200) for part in parts] + [new.gamma(2.5, size=200)]),
-            )  # fmt: skip
+            stream = [
+                new.standard_normal(200),
+                new.standard_exponential(200),
+                new.random(200),
+                new.gamma(2.5, size=200),
+            ]
+            self.measure("pcg64", "random", "float64", lambda: np.concatenate(stream))
 
 
 def numpy_backend(numpy, report):
@@ -257,11 +241,8 @@ def numpy_backend(numpy, report):
     report.row("numpy", "baseline", " ".join(getattr(core, "__cpu_baseline__", ())))
     # What the processor has and what no variable forbids, of what this build has code for.
     dispatch = getattr(core, "__cpu_dispatch__", None)
-    report.row(
-        "numpy",
-        "dispatch",
-        " ".join(name for name in (features if dispatch is None else dispatch) if features.get(name)) or "none",
-    )
+    known = features if dispatch is None else dispatch
+    report.row("numpy", "dispatch", " ".join(name for name in known if features.get(name)) or "none")
     config = getattr(getattr(numpy, "__config__", None), "CONFIG", None)
     if isinstance(config, dict):
         blas = config.get("Build Dependencies", {}).get("blas", {})
@@ -271,19 +252,17 @@ def numpy_backend(numpy, report):
         report.row("numpy", "blas", " ".join(found.get("libraries", ())))
 
 
+def beside_scipy(path):
+    return "scipy" in "/".join(path.split("/")[-3:-1])
+
+
 def loaded():
-    """Component and path of each library of LIBRARIES in this process; what lies beside numpy first."""
-    paths = set()
-    try:
-        with open("/proc/self/maps", errors="surrogateescape") as file:
-            for line in file:
-                path = line.rstrip("\n")[73:]
-                if path.startswith("/"):
-                    paths.add(path)
-    except OSError:
-        pass
+    """Component and path of each library of LIBRARIES in this process; what lies beside scipy last."""
+    with open("/proc/self/maps", errors="surrogateescape") as file:
+        rows = [line.rstrip("\n").split(None, 5) for line in file]
+    paths = {row[5] for row in rows if len(row) == 6 and row[5].startswith("/")}
     found = []
-    for path in sorted(paths, key=lambda path: ("numpy" not in path, path)):
+    for path in sorted(paths, key=lambda path: (beside_scipy(path), path)):
         for component, pattern in LIBRARIES:
             if pattern.search(os.path.basename(path)):
                 found.append((component, path))
@@ -310,7 +289,7 @@ def libraries(report):
         names[component] = names.get(component, 0) + 1
         # scipy brings an OpenBLAS of its own beside numpy's.
         name = component if names[component] == 1 else "%s-%d" % (component, names[component])
-        if names[component] > 1 and "scipy" in os.path.dirname(path):
+        if names[component] > 1 and beside_scipy(path):
             name = "scipy-" + component
         report.row(name, "library", re.sub(r"-[0-9a-f]{8}(?=[.])", "", os.path.basename(path)))
         try:
@@ -412,7 +391,7 @@ def main():
             for part in (arrays.ufuncs, arrays.blas, arrays.lapack, arrays.random):
                 report.attempt(part.__name__, part)
             report.attempt("scipy", lambda: scipy(arrays))
-    libraries(report)
+    report.attempt("libraries", lambda: libraries(report))
     answer = {"backend": sorted(report.backend), "measurements": report.measurements}
     sys.stdout.write("\n" + MARK + json.dumps(answer) + "\n")
     sys.stdout.flush()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 import pytest
@@ -28,13 +29,15 @@ def test_by_default_it_captures_the_environment_that_runs_it(envparity, library)
         "interpreter": True,
         "bytecode": "keep",
         "deltas": True,
+        "variables": os.environ,
+        "fingerprint": True,
         "progress": None,  # no terminal
     }
 
 
 def test_every_option_reaches_the_library(envparity, library):
     words = "capture /env --python /py --name churn/3 --size-limit 1.5GiB --budget 2GB"
-    words += " --exclude */tests/* --exclude dist:pip --no-interpreter --compile-bytecode --no-deltas"
+    words += " --exclude */tests/* --exclude dist:pip --no-interpreter --compile-bytecode --no-deltas --no-fingerprint"
     envparity(*words.split())
     prefix, options = options_of(library)
     assert prefix == "/env"
@@ -47,6 +50,8 @@ def test_every_option_reaches_the_library(envparity, library):
         "interpreter": False,
         "bytecode": "compile",
         "deltas": False,
+        "variables": os.environ,
+        "fingerprint": False,
         "progress": None,
     }
 

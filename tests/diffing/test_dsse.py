@@ -103,6 +103,7 @@ def test_one_good_signature_among_several_is_enough():
     for rows in (
         [row(another()), row(KEY)],
         [row(KEY), row(another())],
+        [row(KEY, name="ab" * 32)],
         [row(another(), name=NAME), row(KEY, name="")],  # names are hints: one that lies hides nothing
     ):
         assert dsse.verify(rewritten(data, signatures=rows), PUBLIC) == PAYLOAD

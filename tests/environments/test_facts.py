@@ -1,177 +1,157 @@
-"""Facts of a real environment: the numeric fingerprint under other conditions, and its libraries as the loader finds them."""
+"""The truth about facts: the real interpreter says what its path is and what each name resolves to."""
 
 from __future__ import annotations
 
 import json
 import os
-import platform
-import re
-import shutil
-import subprocess
-import sys
 
 import pytest
 
-from diffing.numeric import moved
-from snapshot.facts.libraries import native
-from snapshot.facts.model import PYTHON
-from snapshot.facts.numeric import fingerprint
-from snapshot.model import Kind
-from snapshot.survey import survey
+import snapshot
 
 pytestmark = pytest.mark.environments
 
-x86 = pytest.mark.skipif(
-    platform.machine() != "x86_64", reason="names of processors and instructions are those of x86-64"
-)
-cores = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="with one core there is one thread")
-LOADER = "/lib64/ld-linux-x86-64.so.2"
-
-
-def probe(made, **environ):
-    return fingerprint(made.python, environ={"PATH": "/usr/bin:/bin", **environ}, seconds=120)
+#: What `site` made of the path, and the file that an import of each name would run; namespace packages have none.
+ORACLE = """
+import importlib.util, json, sys
+found = {}
+for name in json.load(sys.stdin):
+    try:
+        spec = importlib.util.find_spec(name)
+    except ImportError:
+        spec = None
+    state = getattr(spec, "loader_state", None)
+    found[name] = spec and (getattr(state, "filename", None) or spec.origin)
+print(json.dumps([sys.path, found]))
+"""
+#: Redirected by a hook that setuptools installs at start-up.
+HOOKED = {"distutils"}
 
 
 @pytest.fixture(scope="module")
-def usual(reference):
-    return probe(reference)
+def packed(lab, root):
+    """A venv with compiled modules, a namespace package, and much that hides something else."""
+    made = lab.venv(root / "facts" / "packed")
+    lab.pip_install(made, "numpy", "sphinxcontrib-jsmath", "cowsay<6.2")
+    outside = root / "facts" / "outside"
+    for path, content in {
+        "from_a_path.py": "",
+        "json.py": "",
+        "cowsay.py": "",
+        "sphinxcontrib/mine.py": "",
+        "space/inner/deep.py": "",
+        "both/__init__.py": "",
+    }.items():
+        lab.Made(outside, made.base).write(path, content)
+    site = os.path.relpath(made.site, made.path)
+    for path, content in {
+        "json.py": "",
+        "sys.py": "",
+        "both.py": "",
+        "only.pyc": "",
+        "both_of_them.py": "",
+        "both_of_them/__init__.py": "",
+        "not_a_package/data.txt": "",
+        "space/other.py": "",
+        "dashed-name.py": "",
+        "b.pth": f"{outside}\n/nowhere/at/all\n# nothing\n",
+        "a.pth": "inside\n",
+        "inside/within.py": "",
+        "inside/cowsay.py": "",
+    }.items():
+        made.write(os.path.join(site, path), content)
+    os.symlink("both_of_them", made.at(site, "linked"))
+    os.symlink("gone.py", made.at(site, "dangling.py"))
+    return made
 
 
-def value(found, component, name):
-    return next((text for row in found.backend for text in row[2:] if row[:2] == (component, name)), None)
+@pytest.fixture(scope="module")
+def facts(packed):
+    return snapshot.describe(packed).facts
 
 
-def groups(rows):
-    return {row.group for row in rows}
+def ask(made, names):
+    out = made.run("-I", "-c", ORACLE, stdin=None, input=json.dumps(sorted(names)).encode())
+    return json.loads(out.stdout)
 
 
-def test_what_computes_is_named(usual):
-    assert value(usual, "numpy", "version")
-    assert value(usual, "numpy", "dispatch")
-    assert value(usual, "openblas", "kernel")
-    assert re.match(r"\d+\.\d+", value(usual, "openblas", "version"))
-    assert int(value(usual, "openblas", "threads")) == min(64, len(os.sched_getaffinity(0)))
-    assert {one.group for one in usual.measurements} == {"libm", "python", "numpy", "blas", "lapack", "random"}
-    assert not [row for row in usual.backend if row[1] in ("failed", "status")]
+def restored(made, path, sources):
+    """A path of this machine as facts have it."""
+    if path is None or not path.startswith("/"):
+        return path
+    for directory, mount in sources:
+        for spelling in {directory, os.path.realpath(directory)}:
+            if path == spelling or path.startswith(spelling + "/"):
+                return os.path.join(mount, path[len(spelling) + 1 :]).rstrip("/")
+    return path
 
 
-def test_twenty_runs_are_equal(reference, usual):
-    """Whatever lies where in memory: the size of the variables moves the stack."""
-    for number in range(20):
-        found = probe(reference, PADDING="x" * (number * 997 % 4099))
-        assert moved(usual, found) == ()
-        assert found == usual
+def places(made, facts):
+    (outside,) = [each for each in facts.search_path if each.startswith(".envparity/src/")]
+    directory = os.path.join(os.path.dirname(made.path), "outside")
+    return [(made.path, ""), (directory, outside), (made.base, ".envparity/python")]
 
 
-@cores
-def test_fewer_threads_are_seen(reference, usual):
-    found = probe(reference, OPENBLAS_NUM_THREADS="1")
-    assert value(found, "openblas", "threads") == "1"
-    rows = moved(usual, found)
-    assert groups(rows) <= {"blas", "lapack"}
-    assert {"matmul float64", "dot float64"} <= {row.name for row in rows}
-    assert max(row.relative for row in rows) < 1e-11
+def test_the_search_path_is_that_of_the_interpreter(packed, facts):
+    path, _ = ask(packed, [])
+    assert [restored(packed, each, places(packed, facts)) for each in path] == list(facts.search_path)
 
 
-@x86
-def test_another_kernel_is_seen(reference, usual):
-    other = "Haswell" if value(usual, "openblas", "kernel") != "Haswell" else "Sandybridge"
-    found = probe(reference, OPENBLAS_CORETYPE=other)
-    assert value(found, "openblas", "kernel") == other
-    rows = moved(usual, found)
-    assert groups(rows) == {"blas", "lapack"}
-    assert max(row.ulps for row in rows) > 10
+def test_every_name_resolves_to_what_the_interpreter_finds(packed, facts):
+    resolved = {each.name: each.path for each in facts.modules if each.name not in HOOKED}
+    _, truth = ask(packed, resolved)
+    assert {name: restored(packed, path, places(packed, facts)) for name, path in truth.items()} == resolved
+    assert len(resolved) > 250
 
 
-@x86
-def test_other_instructions_of_numpy_are_seen(reference, usual):
-    features = value(usual, "numpy", "dispatch")
-    found = probe(reference, NPY_DISABLE_CPU_FEATURES=features)
-    assert value(found, "numpy", "dispatch") != features
-    rows = moved(usual, found)
-    assert "numpy" in groups(rows)
-    assert groups(rows) <= {"numpy", "random"}
-    assert max(row.ulps for row in rows) <= 4
+def test_no_name_that_the_interpreter_finds_is_missing(packed, facts):
+    """All names that lie at the top of a directory of the path, whatever they are."""
+    path, _ = ask(packed, [])
+    listed = {name.partition(".")[0] for each in path if os.path.isdir(each) for name in os.listdir(each)}
+    _, truth = ask(packed, listed - HOOKED - {"test", "__pycache__"})
+    found = {name for name, where in truth.items() if where is not None}
+    assert found - {each.name for each in facts.modules} == set()
 
 
-@x86
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="tunables are those of glibc")
-def test_another_libm_is_seen(reference, usual):
-    with open("/proc/cpuinfo", encoding="ascii", errors="replace") as file:
-        if " fma " not in file.read():
-            pytest.skip("this processor has no fused multiplication to go without")
-    found = probe(reference, GLIBC_TUNABLES="glibc.cpu.hwcaps=-FMA,-AVX2,-AVX2_Usable,-FMA4")
-    rows = moved(usual, found)
-    assert {"sin", "exp", "pow"} <= {row.name for row in rows if row.group == "libm"}
-    assert all(0 < row.share < 1 for row in rows if row.name in ("sin", "exp", "pow"))
-    assert max(row.ulps for row in rows) <= 4
+def test_what_is_hidden(packed, facts):
+    modules = {each.name: each for each in facts.modules}
+    site = os.path.relpath(packed.site, packed.path)
+    outside = places(packed, facts)[1][1]
+    assert modules["json"].owner == "python"
+    assert modules["json"].hidden == (f"{site}/json.py", f"{outside}/json.py")
+    assert modules["sys"].path == "built-in"
+    assert modules["sys"].hidden == (f"{site}/sys.py",)
+    assert modules["both_of_them"].hidden == (f"{site}/both_of_them.py",)
+    assert modules["both"].path == f"{site}/both.py"
+    assert modules["cowsay"].owner == "cowsay"
+    assert modules["cowsay"].hidden == (f"{site}/inside/cowsay.py", f"{outside}/cowsay.py")
+    assert modules["space.other"].path == f"{site}/space/other.py"
+    assert modules["space.inner.deep"].path == f"{outside}/space/inner/deep.py"
+    assert modules["sphinxcontrib.jsmath"].owner == "sphinxcontrib-jsmath"
+    assert modules["sphinxcontrib.mine"].owner == ""
+    assert not {"dangling", "not_a_package", "__pycache__"} & modules.keys()
 
 
-def test_threadpoolctl_says_the_same(reference, usual):
-    script = (
-        "import json, numpy, scipy.linalg, threadpoolctl\n"
-        "print(json.dumps([row for row in threadpoolctl.threadpool_info() if row['internal_api'] == 'openblas']))\n"
+def test_the_interpreters_own_prefix(lab, root, tmp_path):
+    base = lab.default().base
+    path, truth = json.loads(
+        lab.run(
+            lab.default().path, "-I", "-c", ORACLE, stdin=None, input=json.dumps(["json", "math", "os", "pip"]).encode()
+        ).stdout
     )
-    rows = json.loads(reference.run("-I", "-B", "-c", script, env={"PATH": "/usr/bin:/bin"}).stdout)
-    for row in rows:
-        component = "scipy-openblas" if "scipy.libs" in row["filepath"] else "openblas"
-        names = {"kernel": "architecture", "threads": "num_threads", "threading": "threading_layer"}
-        for ours, theirs in names.items():
-            assert value(usual, component, ours) == str(row[theirs]), row
-        assert value(usual, component, "version") == row["version"]
-    assert len(rows) == sum(1 for row in usual.backend if row[0].endswith("openblas") and row[1] == "kernel")
+    made = lab.venv(tmp_path / "seeing", "--system-site-packages", "--without-pip")
+    facts = snapshot.describe(made).facts
+    found = {each.name: each for each in facts.modules}
+    assert found["pip"].path == ".envparity/python/" + os.path.relpath(truth["pip"], base)
+    assert found["pip"].owner == "pip"
+    assert facts.search_path[-1] == ".envparity/python/" + os.path.relpath(path[-1], base)
+    assert facts.search_path[-2] == os.path.relpath(made.site, made.path)
+    assert "pip" in {each.name for each in facts.distributions}
 
 
-@pytest.mark.parametrize("version", ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13", "3.14"])
-def test_every_python_measures_the_same_libm(lab, version):
-    found = fingerprint(lab.interpreter(version).path, seconds=120)
-    here = {one.name: one for one in fingerprint(sys.executable, seconds=120).measurements if one.group == "libm"}
-    there = {one.name: one for one in found.measurements if one.group == "libm"}
-    assert set(here) == set(there)
-    for name in ("sin", "cos", "tan", "exp", "log", "pow", "tanh"):
-        assert here[name] == there[name], name
-
-
-@pytest.mark.skipif(
-    platform.machine() != "x86_64" or not os.path.exists(LOADER), reason="needs glibc's loader on x86-64"
-)
-def test_the_loader_finds_the_same_libraries(reference):
-    found = survey(reference)
-    rows = [
-        (
-            os.path.join(plan.mount, item.path),
-            os.fsdecode(plan.location(item)),
-            PYTHON if plan.kind is Kind.INTERPRETER else plan.name,
-        )
-        for plan in found.plans
-        for item in plan.items
-        if not item.found.is_directory and not item.found.is_link
-    ]
-    expected: dict[str, set[str]] = {}
-    for _, path, owner in rows:
-        with open(path, "rb") as file:
-            if file.read(4) != b"\x7fELF":
-                continue
-        listed = subprocess.run([LOADER, "--list", path], capture_output=True, text=True, check=False).stdout
-        for library in map(os.path.realpath, re.findall(r"(/\S+) \(0x", listed)):
-            if not library.startswith((os.path.realpath(reference) + "/", found.base + "/")):
-                expected.setdefault(library, set()).add(owner)
-    facts = native(rows)
-    assert {os.path.realpath(one.path): set(one.needed_by) for one in facts.libraries} == expected
-    assert len(expected) > 5
-
-
-@pytest.mark.skipif(shutil.which("readelf") is None, reason="needs readelf")
-def test_the_floor_is_what_readelf_finds(reference):
-    rows, newest = [], (0,)
-    for directory, _, names in os.walk(reference.site):
-        for name in names:
-            path = os.path.join(directory, name)
-            if ".so" in name and not os.path.islink(path):
-                rows.append((os.path.relpath(path, reference), path, ""))
-                out = subprocess.run(["readelf", "-VW", path], capture_output=True, text=True, check=True).stdout
-                found = re.findall(r"Name: GLIBC_(\d+(?:\.\d+)+)\s+Flags: none", out)
-                newest = max([newest, *(tuple(map(int, text.split("."))) for text in found)])
-    facts = native(rows)
-    assert tuple(map(int, facts.floor.split("."))) == newest
-    assert facts.floor_by in {path for path, _, _ in rows}
+def test_the_fingerprint_of_a_real_environment(packed, store):
+    snapshot.capture(packed, store, name="facts/1", variables=dict(os.environ), fingerprint=True, interpreter=False)
+    facts = snapshot.load("facts/1", store).facts
+    assert facts.missing == ()
+    assert {each.group for each in facts.numeric.measurements} >= {"libm", "numpy", "blas"}
+    assert facts.native.floor

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import platform
 import re
@@ -203,6 +204,24 @@ def test_files_for_another_machine_do_not_count(lab):
     data[18] ^= 1  # e_machine
     foreign.write_bytes(data)
     assert lab.names() == {}
+
+
+def test_the_order_of_the_files_does_not_matter(lab):
+    lab.make(f"{lab.system}/libinner.so", needs=["libouter.so"])
+    lab.make(f"{lab.system}/libouter.so", needs=["libinner.so", "libdep.so"])
+    lab.make("lib/libdep.so", owner="b", needs=["libgone.so"])
+    lab.make("lib/a.so", owner="a", needs=["libouter.so", "libdep.so"])
+    foreign = lab.make("lib/foreign.so", owner="c", needs=["libforeign.so"])
+    other = lab.make("lib/other.so", owner="c")
+    for path in (foreign, other):  # as many files of one machine as of the other
+        data = bytearray(path.read_bytes())
+        data[18] ^= 1
+        path.write_bytes(data)
+    found = {lab.native()}
+    for rows in itertools.permutations(lab.rows):
+        lab.rows = list(rows)
+        found.add(lab.native())
+    assert len(found) == 1
 
 
 def test_the_floor_is_the_newest_version_that_a_file_needs(lab):
