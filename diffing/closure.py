@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -23,12 +24,14 @@ if TYPE_CHECKING:
     from diffing.usage import Usage, Use
     from snapshot.model import Description
 
+_ONLY_EXTRA = re.compile(r""";\s*extra\s*==\s*(['"])([A-Za-z0-9._-]+)\1\s*\Z""")
 _BEGINNING = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^]]*)\])?")
 #: A distribution, and one of its extras (empty: itself).
 _Node = tuple[str, str]
 #: What a line of Requires-Dist names: a distribution, extras of it, and when.
 _Edge = tuple[str, tuple[str, ...], "Marker | None"]
-_Graph = dict[str, list[_Edge]]
+#: By name, the lines of its metadata, each with the extra that it is for.
+_Graph = dict[str, list[tuple[str | None, str]]]
 
 
 def reach(usage: Usage | None, requirements: Requirements | None, *sides: Description) -> Reach:
@@ -105,14 +108,17 @@ def _required(requirements: Requirements | None, environment: Mapping[str, str])
 
 
 def _requires(side: Description) -> _Graph:
-    """What each distribution names: other distributions, with the extras that it wants of them."""
+    """The lines of Requires-Dist of each distribution, with the one extra that a line is for, where that is all that its marker says."""
     found: _Graph = {}
     for row in side.facts.distributions or ():
         named = found.setdefault(canonicalize_name(row.name), [])
-        named += [parsed for line in row.requires if (parsed := _parse(line))]
+        for line in row.requires:
+            match = _ONLY_EXTRA.search(line)
+            named.append((canonicalize_name(match[2]) if match else None, line))
     return found
 
 
+@lru_cache(maxsize=4096)  # both sides have nearly the same lines
 def _parse(line: str) -> _Edge | None:
     """One value of Requires-Dist. Of one that is not valid the name counts, whatever its marker was."""
     try:
@@ -133,8 +139,11 @@ def _walk(start: Iterable[_Node], graphs: Sequence[tuple[_Graph, Mapping[str, st
             named.add(name)
             yield name, by
         for requires, environment in graphs:
-            for needed, extras, marker in requires.get(name, ()):
-                if holds(marker, environment, extra=extra):
+            for only, line in requires.get(name, ()):
+                # Most lines are for an extra that nobody wants: they need not be parsed.
+                edge = _parse(line) if only in {None, extra} else None
+                if edge is not None and holds(edge[2], environment, extra=extra):
+                    needed, extras, _ = edge
                     fresh = [(needed, wanted) for wanted in ("", *extras) if (needed, wanted) not in seen]
                     seen.update(fresh)
                     waiting.extend((node, name) for node in fresh)

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 #: A list of modules or an MLmodel file is text for people; a larger one is none.
 _LARGEST_TEXT = 16 << 20
-_MODULE = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*\Z")
+#: What `sys.modules` may have: compiled modules begin with digits, files of any name can be imported.
+_MODULE = re.compile(r"[\w-]+(?:\.[\w-]+)*\Z")
 #: Flavors of MLflow whose library is called otherwise.
 _FLAVORS = {"pytorch": "torch", "spark": "pyspark", "sklearn": "sklearn"}
 
