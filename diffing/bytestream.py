@@ -41,12 +41,12 @@ class Stream:
 
     def read(self, count: int) -> bytes:
         """Exactly `count` bytes. Only for small counts."""
-        if self._ahead:
+        if not self._ahead:
+            data = self._file.read(count)
+        else:
             data, self._ahead = self._ahead[:count], self._ahead[count:]
             if len(data) < count:
                 data += self._file.read(count - len(data))
-        else:
-            data = self._file.read(count)
         self.position += count
         if len(data) < count:
             raise TruncatedError(f"it ends at byte {self.position - count + len(data):,}, in the middle")

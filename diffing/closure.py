@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from packaging.requirements import InvalidRequirement, Requirement
@@ -23,19 +24,22 @@ if TYPE_CHECKING:
     from diffing.usage import Usage, Use
     from snapshot.model import Description
 
+_ONLY_EXTRA = re.compile(r""";\s*extra\s*==\s*(['"])([A-Za-z0-9._-]+)\1\s*\Z""")
 _BEGINNING = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^]]*)\])?")
 #: A distribution, and one of its extras (empty: itself).
 _Node = tuple[str, str]
 #: What a line of Requires-Dist names: a distribution, extras of it, and when.
 _Edge = tuple[str, tuple[str, ...], "Marker | None"]
-_Graph = dict[str, list[_Edge]]
+#: By name, the lines of its metadata, each with the extra that it is for.
+_Graph = dict[str, list[tuple[str | None, str]]]
 
 
 def reach(usage: Usage | None, requirements: Requirements | None, *sides: Description) -> Reach:
     """Find what the model can reach on any of `sides` (train and serve; serve alone when train is a file of requirements).
 
     The closure is not known, so that everything counts as reachable, when there is neither a model nor requirements, when a side
-    does not say what its distributions require or which module is whose, and when part of the model could not be read.
+    does not say what its distributions require or which module is whose, and when part of the model could not be read. Where only
+    the model's files were looked at, and not what it imports when it runs, what its packages can make use of counts too.
     """
     if usage is None and requirements is None:
         return EVERYTHING
@@ -52,7 +56,12 @@ def reach(usage: Usage | None, requirements: Requirements | None, *sides: Descri
     for _, environment in graphs:
         roots |= _required(requirements, environment)
     needed = dict(_walk(roots, graphs))
-    installed = {str(canonicalize_name(row.name)) for side in sides for row in side.facts.distributions or ()}
+    if usage is not None and not usage.listed:
+        # What a package offers for an extra it imports when it is there, extra or not: sklearn does so with pandas.
+        spare = {name: by for name, by in _optional(needed, graphs) if name not in needed}
+        needed = {**dict(_walk({(name, "") for name in spare}, graphs)), **needed}
+        because = {**{name: f"optional for {by}" for name, by in spare.items()}, **because}
+    installed = {name for requires, _ in graphs for name in requires}
     for name, by in needed.items():
         said = because.get(name) or f"required by {by}"
         because[name] = said if name in installed or incomplete else f"{said}; not installed"
@@ -61,6 +70,7 @@ def reach(usage: Usage | None, requirements: Requirements | None, *sides: Descri
         modules=usage.modules if usage and not usage.problems else None,
         pickled=frozenset(owner for use, found in used.items() if use.how == "pickle" for owner in found),
         because=dict(sorted(because.items())),
+        asked=True,
     )
 
 
@@ -105,14 +115,17 @@ def _required(requirements: Requirements | None, environment: Mapping[str, str])
 
 
 def _requires(side: Description) -> _Graph:
-    """What each distribution names: other distributions, with the extras that it wants of them."""
+    """The lines of Requires-Dist of each distribution, with the one extra that a line is for, where that is all that its marker says."""
     found: _Graph = {}
     for row in side.facts.distributions or ():
         named = found.setdefault(canonicalize_name(row.name), [])
-        named += [parsed for line in row.requires if (parsed := _parse(line))]
+        for line in row.requires:
+            match = _ONLY_EXTRA.search(line)
+            named.append((canonicalize_name(match[2]) if match else None, line))
     return found
 
 
+@lru_cache(maxsize=4096)  # both sides have nearly the same lines
 def _parse(line: str) -> _Edge | None:
     """One value of Requires-Dist. Of one that is not valid the name counts, whatever its marker was."""
     try:
@@ -133,11 +146,24 @@ def _walk(start: Iterable[_Node], graphs: Sequence[tuple[_Graph, Mapping[str, st
             named.add(name)
             yield name, by
         for requires, environment in graphs:
-            for needed, extras, marker in requires.get(name, ()):
-                if holds(marker, environment, extra=extra):
+            for only, line in requires.get(name, ()):
+                # Most lines are for an extra that nobody wants: they need not be parsed.
+                edge = _parse(line) if only in {None, extra} else None
+                if edge is not None and holds(edge[2], environment, extra=extra):
+                    needed, extras, _ = edge
                     fresh = [(needed, wanted) for wanted in ("", *extras) if (needed, wanted) not in seen]
                     seen.update(fresh)
                     waiting.extend((node, name) for node in fresh)
+
+
+def _optional(names: Iterable[str], graphs: Sequence[tuple[_Graph, Mapping[str, str]]]) -> Iterator[tuple[str, str]]:
+    """Installed distributions that one of `names` has an extra for, each with that one."""
+    for name in sorted(names):
+        for requires, _ in graphs:
+            for only, line in requires.get(name, ()):
+                edge = _parse(line) if only is not None else None
+                if edge is not None and edge[0] in requires:
+                    yield edge[0], name
 
 
 # -- why

@@ -194,6 +194,12 @@ def _general(opcode: pickletools.OpcodeInfo) -> Callable[[Reading], None]:
     below = before.index(pickletools.markobject) if marked else len(before)
     size = opcode.arg.n if opcode.arg else 0
 
+    def push(reading: Reading) -> None:
+        """Numbers and the like: most of what a large pickle has."""
+        if size:
+            reading.stream.read(size)
+        reading.stack.append(None)
+
     def action(reading: Reading) -> None:
         if size == pickletools.UP_TO_NEWLINE:
             _line(reading)
@@ -205,7 +211,7 @@ def _general(opcode: pickletools.OpcodeInfo) -> Callable[[Reading], None]:
             reading.pop()
         reading.stack.extend([None] * after)
 
-    return action
+    return push if not before and after == 1 and 0 <= size <= 8 else action
 
 
 def _keep_below(opcode: pickletools.OpcodeInfo) -> Callable[[Reading], None]:

@@ -57,11 +57,10 @@ class _Tools:
                 from pip._internal.exceptions import InstallationError
                 from pip._internal.req import req_file
                 from pip._internal.req.constructors import install_req_from_line
-                from piptools.utils import get_hashes_from_ireq, key_from_ireq
+                from piptools.utils import key_from_ireq
         finally:
             locale.setlocale(locale.LC_ALL, kept)  # pip-tools sets it from the environment
         self.errors = (InstallationError, req_file.OptionParsingError)
-        self.hashes: Callable[[Any], set[str]] = get_hashes_from_ireq
         self.key: Callable[[Any], str] = key_from_ireq
         self.requirement = partial(install_req_from_line, isolated=True)
         self._options: Callable[[str], tuple[str, Any]] = req_file.get_line_parser(None)
@@ -117,7 +116,7 @@ def _item(text: str, options: Any, tools: _Tools, label: str, number: int, *, co
         condition = Marker(marker) if marker.strip() else None
         return _direct(bare.strip(), label, number, condition=condition, constraint=constraint)
     Requirement(text)  # packaging first: what pip has on board may be years older, and takes more
-    found = tools.requirement(text, hash_options=options.hashes or {}, constraint=constraint)
+    found = tools.requirement(text, constraint=constraint)
     parsed = Requirement(str(found.req))
     condition = parsed.marker or (Marker(str(found.markers)) if found.markers else None)
     if parsed.url:
@@ -130,7 +129,7 @@ def _item(text: str, options: Any, tools: _Tools, label: str, number: int, *, co
         specifier=SpecifierSet(str(parsed.specifier)),
         extras=tuple(sorted(map(canonicalize_name, parsed.extras))),
         condition=condition,
-        hashes=tuple(sorted(tools.hashes(found))),
+        hashes=tuple(sorted(f"{kind}:{value}" for kind, values in (options.hashes or {}).items() for value in values)),
         constraint=constraint,
     )
 

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 #: A list of modules or an MLmodel file is text for people; a larger one is none.
 _LARGEST_TEXT = 16 << 20
-_MODULE = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*\Z")
+#: What `sys.modules` may have: compiled modules begin with digits, files of any name can be imported.
+_MODULE = re.compile(r"[\w-]+(?:\.[\w-]+)*\Z")
 #: Flavors of MLflow whose library is called otherwise.
 _FLAVORS = {"pytorch": "torch", "spark": "pyspark", "sklearn": "sklearn"}
 
@@ -54,6 +55,11 @@ class Usage:
     uses: tuple[Use, ...]
     requirements: str | None = None
     problems: tuple[str, ...] = ()
+
+    @property
+    def listed(self) -> bool:
+        """Whether there is a list of the modules that the model imports when it runs: that is all, then."""
+        return any(use.how == "listed" for use in self.uses)
 
     @property
     def modules(self) -> frozenset[str]:

@@ -51,7 +51,7 @@ def rebase(store: Store, removed: Iterable[Row], progress: Progress | None = Non
     """
     shelf = _Shelf(store)
     gone = shelf.gone(removed)
-    strays = [layer for layer in gone.values() if shelf.holders(layer.diff_id) and shelf.owner(layer) is None]
+    strays = [layer for layer in gone.values() if shelf.owner(layer) is None and shelf.holders(layer.diff_id)]
     if not strays:
         return 0
     affected = shelf.affected(strays)

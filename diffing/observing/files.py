@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from diffing.observation import Observation
 from diffing.observing.distributions import DistributionGroup, group_distributions
 from diffing.observing.paths import module_of, what_of
-from diffing.observing.sides import owner_of, place_of, short
+from diffing.observing.sides import identity_of, owner_of, place_of, short
 from diffing.observing.startup import Hooks
 from diffing.verdict import Level
 from snapshot.model import Kind
@@ -50,6 +50,8 @@ def observe_files(sides: Sides) -> FileFindings:
             yours.files.append(change)
         if hooks.is_hook(change):
             found.observations.append(hooks.observe(change, integrity.of(change)))
+        elif change.what == ("owner",) and (mine or yours):
+            continue  # the same file; that its distribution came or went says why
         elif (change.before and mine is None) or (change.after and yours is None):
             if all(state.owner.kind is Kind.INTERPRETER for state in change.states):
                 found.base.append(change)
@@ -118,7 +120,7 @@ def _observe(change: FileChange, integrity: _Integrity, sides: Sides) -> Observa
         train=train,
         serve=serve,
         attributes=attributes,
-        identity=(_identity(before), _identity(after)),
+        identity=(identity_of(before), identity_of(after)),
         bytes=max(state.size for state in change.states),
     )
 
@@ -145,9 +147,3 @@ def _show(kind: str, state: FileState | None) -> str | None:
     if kind == "file-type":
         return "link" if state.type == "l" else "file"
     return f"link to {state.content}" if state.type == "l" else short(state.content)
-
-
-def _identity(state: FileState | None) -> str | None:
-    if state is None:
-        return None
-    return f"{state.owner.kind} {state.owner.name} {state.type} {'x' if state.executable else '-'} {state.content}"

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
 from diffing.report import Normalised
 from snapshot.model import Kind
+from snapshot.trees import apart
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from diffing.observing.sides import Sides
-    from snapshot.model import Description, Entry, Layer
+    from snapshot.model import Description, Entry, Layer, Tree
 
 #: A layer by what it is called in both environments.
 Key = tuple[str, str, str]
@@ -34,7 +35,7 @@ def count_normalised(sides: Sides) -> tuple[Normalised, ...]:
         if layer.kind is Kind.BYTECODE and not (mine and yours):
             counts["bytecode"] += layer.files
         else:
-            counts.update(_rules(_entries(sides.train, mine), _entries(sides.serve, yours)))
+            counts.update(_rules(*_entries(sides, mine, yours)))
     return tuple(Normalised(rule, count) for rule, count in sorted(counts.items()) if count)
 
 
@@ -51,18 +52,22 @@ def _parity(layer: Layer | None) -> str | None:
     return None if layer is None else layer.parity
 
 
-def _entries(side: Description, layer: Layer | None) -> dict[str, Entry]:
-    if layer is None or layer.tree not in side.trees:
-        return {}
-    return {entry.path: entry for entry in side.trees[layer.tree]}
+def _entries(sides: Sides, mine: Layer | None, yours: Layer | None) -> tuple[Tree, Tree]:
+    """The entries that are not the very same on both sides. None where a side does not know a layer's files."""
+    train, serve = sides.train.trees, sides.serve.trees
+    if (mine and mine.tree not in train) or (yours and yours.tree not in serve):
+        return (), ()
+    if mine and yours:
+        return apart(train, mine.tree, serve, yours.tree)
+    return train[mine.tree] if mine else (), serve[yours.tree] if yours else ()
 
 
-def _rules(train: dict[str, Entry], serve: dict[str, Entry]) -> Iterator[str]:
-    """The rule for each entry that differs. The layers are equal in what counts, so there is one."""
-    for path in train.keys() | serve.keys():
-        mine, yours = train.get(path), serve.get(path)
-        if mine != yours:
-            yield next((rule for entry in (mine, yours) if entry and (rule := _rule(entry))), "write-bit")
+def _rules(train: Tree, serve: Tree) -> Iterator[str]:
+    """The rule for each path of which the entries differ. The layers are equal in what counts, so there is one."""
+    rules: dict[str, set[str]] = defaultdict(set)
+    for entry in (*train, *serve):
+        rules[entry.path].update(filter(None, [_rule(entry)]))
+    return (min(found, default="write-bit") for found in rules.values())
 
 
 def _rule(entry: Entry) -> str | None:

@@ -14,7 +14,7 @@ from snapshot.facts.model import PYTHON
 from snapshot.model import Kind
 
 if TYPE_CHECKING:
-    from diffing.model import EnvironmentDiff, FileChange
+    from diffing.model import EnvironmentDiff, FileChange, FileState
     from snapshot.facts.model import DistributionFacts
     from snapshot.model import Description, Interpreter, Layer
 
@@ -122,6 +122,13 @@ def place_of(change: FileChange) -> str:
     if change.before is None or change.after is None:
         return change.path
     return max(change.before.path, change.after.path)
+
+
+def identity_of(state: FileState | None) -> str | None:
+    """What names one side of a file exactly: whose it is, what it is, and its content."""
+    if state is None:
+        return None
+    return f"{state.owner.kind} {state.owner.name} {state.type} {'x' if state.executable else '-'} {state.content}"
 
 
 def short(content: str) -> str:

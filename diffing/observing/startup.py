@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from diffing.observation import Observation
-from diffing.observing.sides import owner_of, place_of, short
+from diffing.observing.sides import identity_of, owner_of, place_of, short
 from diffing.verdict import Level
 
 if TYPE_CHECKING:
@@ -64,7 +64,7 @@ class Hooks:
                 "integrity": integrity,
                 "layer": change.states[0].owner.kind.value,
             },
-            identity=(_identity(change.before), _identity(change.after)),
+            identity=(identity_of(change.before), identity_of(change.after)),
             bytes=max(state.size for state in change.states),
         )
 
@@ -103,7 +103,3 @@ def _show(state: FileState | None) -> str | None:
     if state is None:
         return None
     return f"link to {state.content}" if state.type == "l" else short(state.content)
-
-
-def _identity(state: FileState | None) -> str | None:
-    return None if state is None else f"{state.type} {state.content}"

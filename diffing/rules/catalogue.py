@@ -128,7 +128,7 @@ class Catalogue:
 
 def attributes_of(observation: Observation, reach: Reach) -> dict[str, str]:
     """The observation's attributes, and what only the model decides: `pickled`; `reached` (`yes`, `no` or `unknown`: whether its
-    closure has the owner); `imported`, of the interpreter (`yes` where the model names a standard module that differs).
+    closure has the owner; `unasked` where there is no model); `imported`, of the interpreter (`yes` where the model names a standard module that differs).
     """
     attributes = dict(observation.attributes)
     if observation.kind.startswith("python-"):
@@ -138,7 +138,8 @@ def attributes_of(observation: Observation, reach: Reach) -> dict[str, str]:
     else:
         attributes["pickled"] = "yes" if observation.owner in reach.pickled else "no"
         reached = reach.reaches(observation.owner)
-        attributes["reached"] = "unknown" if reached is None else "yes" if reached else "no"
+        missing = "unknown" if reach.asked else "unasked"
+        attributes["reached"] = missing if reached is None else "yes" if reached else "no"
     return attributes
 
 

@@ -280,7 +280,7 @@ def test_a_list_of_modules(tmp_path, text):
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (b"a b\nok\n1x\n", "is no list of modules: line 1: 'a b'; line 3: '1x'"),
+        (b"a b\nok\n.x\n81d2__mypyc\n", "is no list of modules: line 1: 'a b'; line 3: '.x'"),
         (b"[1, 2", "is no list of modules: Expecting"),
         (b'{"other": 1}', 'is no list of modules: want [NAME, …] or {"modules": [NAME, …]}'),
         (b"\xff\xfe\x00", "is no model that can be read: neither a pickle nor text"),

@@ -66,7 +66,7 @@ def test_every_way_to_differ_at_once(tmp_path, apply, name):
 
     plan = fixing.plan(side(train), side(serve))
     assert sorted(plan.pins) == ["click==8.1.7", "idna==3.7", "pyyaml==6.0.2", "six==1.16.0"]
-    assert [said for said in plan.rest if "was not captured" not in said] == []
+    assert plan.rest == ()
     apply(plan)
     after = compare(side(train).environment, side(serve).environment)
     assert after.empty, (after.distributions, after.files)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import random
 import resource
@@ -193,3 +194,14 @@ def test_captures_and_restores_while_it_runs(environment, series, store, capture
     assert failures == []
     assert all(snapshot.verify(each.snapshot, store).ok for each in store.references())
     assert len(store.references()) == 7
+
+
+@pytest.mark.parametrize(("name", "times"), [("m/0", 0), ("m/3", 1)])
+def test_memory_is_kept_while_deltas_are_decoded(captured, store, tmp_path, monkeypatch, name, times):
+    """It is a setting of the whole process: whole layers do without."""
+    from snapshot import supply
+
+    used = []
+    monkeypatch.setattr(supply, "kept", lambda: used.append(1) or contextlib.nullcontext())
+    snapshot.restore(name, tmp_path / "restored", store)
+    assert len(used) == times
