@@ -268,7 +268,7 @@ def _substitutions(extra: Reader, room: int) -> tuple[tuple[int, str], ...]:
 
 
 def encode_snapshot(snapshot: Snapshot) -> bytes:
-    """The canonical config; its digest is the snapshot id."""
+    """The canonical config; its digest is the snapshot id. Raises UnidentifiedError where a layer has no diff_id."""
     return canonical(
         {
             "schema": SCHEMA,
@@ -287,8 +287,17 @@ def encode_snapshot(snapshot: Snapshot) -> bytes:
 
 
 def encode_layer(layer: Layer) -> dict[str, object]:
-    row: dict[str, object] = {name: getattr(layer, name) for name in Layer.__slots__}
-    row["kind"] = layer.kind.value
+    row: dict[str, object] = {
+        "kind": layer.kind.value,
+        "name": layer.name,
+        "version": layer.version,
+        "mount": layer.mount,
+        "diff_id": layer.diff_id,
+        "tree": layer.tree,
+        "files": layer.files,
+        "size": layer.size,
+        "parity": layer.parity,
+    }
     return {name: value for name, value in row.items() if value is not None}
 
 
@@ -338,7 +347,7 @@ def decode_layer(reader: Reader) -> Layer:
         name=reader.text("name"),
         version=reader.optional_text("version"),
         mount=check_path(reader.text("mount"), f"{reader.path}.mount", empty=True),
-        diff_id=reader.digest("diff_id"),
+        tar=reader.digest("diff_id"),
         tree=reader.digest("tree"),
         files=reader.count("files"),
         size=reader.count("size"),

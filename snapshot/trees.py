@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -56,14 +57,47 @@ def read_facts(store: Store, manifest: Manifest) -> Facts:
     return NO_FACTS
 
 
-class StoredTrees(Mapping[Digest, Tree]):
-    """The trees of a snapshot's layers; one is read from the store when it is first asked for."""
+class EncodedTrees(Mapping[Digest, Tree]):
+    """The trees of a snapshot's layers as bytes; one is decoded when it is first asked for."""
+
+    def __init__(self, read: dict[Digest, Tree]) -> None:
+        self._read = read
+
+    def __getitem__(self, digest: Digest) -> Tree:
+        if digest not in self._read:
+            self._read[digest] = decode_tree(self.content(digest), f"tree {digest.short}")
+        return self._read[digest]
+
+    @abstractmethod
+    def content(self, digest: Digest) -> bytes:
+        """A tree's bytes, verified against its digest. Raises KeyError where there is no such tree."""
+
+
+class HeldTrees(EncodedTrees):
+    """The trees of a live environment: `encoded` has all of them, `read` those of which the entries are at hand."""
+
+    def __init__(self, encoded: Mapping[Digest, bytes], read: dict[Digest, Tree]) -> None:
+        super().__init__(read)
+        self._encoded = encoded
+
+    def content(self, digest: Digest) -> bytes:
+        return self._encoded[digest]
+
+    def __iter__(self) -> Iterator[Digest]:
+        return iter(self._encoded)
+
+    def __len__(self) -> int:
+        return len(self._encoded)
+
+
+class StoredTrees(EncodedTrees):
+    """The trees of a stored snapshot; one is read from the store when it is first asked for."""
 
     def __init__(self, store: Store, manifest: Manifest, snapshot: Snapshot) -> None:
+        super().__init__({})
         self._store = store
         self._manifest = manifest
         self._labels = {layer.tree: layer.label for layer in snapshot.layers}
-        self._read: dict[Digest, Tree] = {}
 
     def __getitem__(self, digest: Digest) -> Tree:
         if digest not in self._read:
@@ -71,7 +105,6 @@ class StoredTrees(Mapping[Digest, Tree]):
         return self._read[digest]
 
     def content(self, digest: Digest) -> bytes:
-        """A tree's bytes, verified against its digest."""
         return read_content(self._store, self._manifest.content, digest, f"tree of {self._labels[digest]}")
 
     def __iter__(self) -> Iterator[Digest]:
@@ -85,7 +118,7 @@ def apart(
     trees: Mapping[Digest, Tree], tree: Digest, others: Mapping[Digest, Tree], other: Digest
 ) -> tuple[Tree, Tree]:
     """The entries of two trees that are not the very same in both. Raises KeyError for a tree that is not there."""
-    if isinstance(trees, StoredTrees) and isinstance(others, StoredTrees):
+    if isinstance(trees, EncodedTrees) and isinstance(others, EncodedTrees):
         return decode_apart(trees.content(tree), others.content(other), f"tree {tree.short} or {other.short}")
     mine, yours = trees[tree], others[other]
     return only(mine, yours), only(yours, mine)

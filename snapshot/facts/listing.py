@@ -118,6 +118,9 @@ class Listing:
         except OSError:  # no directory, or not to be read: Python finds nothing in it either
             return set()
 
+    def is_link(self, path: str) -> bool:
+        return self._files[path][1].found.is_link
+
     def is_file(self, path: str) -> bool:
         """Whether Python would take `path` for a file: links are followed."""
         path = self._resolved(path)
