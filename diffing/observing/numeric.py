@@ -37,12 +37,10 @@ def _backend(train: Numeric, serve: Numeric, announced: set[str]) -> Iterator[Ob
             yield Observation(
                 kind="numeric-dispatch" if (component == "numpy" and name in _DISPATCH) else "numeric-backend",
                 level=Level.NUMERIC,
-                subject=component,
+                subject=f"{component} {name}",
                 train=mine,
                 serve=yours,
-                attributes={"name": name},
-                # One component has several properties.
-                identity=(f"{name} {mine}", f"{name} {yours}"),
+                attributes={"component": component, "name": name},
             )
 
 
