@@ -49,7 +49,8 @@ def reach(usage: Usage | None, requirements: Requirements | None, *sides: Descri
     used = {use: found for use in usage.uses if (found := _owner(use, owners))} if usage else {}
     unnamed = requirements is not None and any(item.name is None and not item.constraint for item in requirements.items)
     unread = usage is not None and (bool(usage.problems) or any(side.facts.modules is None for side in sides))
-    incomplete = unnamed or unread or any(side.facts.distributions is None for side in sides)
+    says_nothing = usage is not None and not usage.uses and not (requirements and requirements.items)
+    incomplete = unnamed or unread or says_nothing or any(side.facts.distributions is None for side in sides)
     because = _because(used, requirements, sides)
     roots = {(owner, "") for found in used.values() for owner in found}
     graphs = [(_requires(side), variables(side.snapshot.interpreter)) for side in sides]
