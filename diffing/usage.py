@@ -9,7 +9,7 @@ import json
 import os
 import re
 import stat
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from diffing.artifacts import Findings, read_artifact
@@ -85,7 +85,7 @@ def read_model(path: str | os.PathLike[str]) -> Usage:
     found = Findings()
     if read_artifact(path, label, found):
         return _usage(label, found)
-    return _complete(Usage(label, tuple(Use(name, "", label, "listed") for name in _listed(path))))
+    return Usage(label, tuple(Use(name, "", label, "listed") for name in _listed(path)))
 
 
 def _usage(label: str, found: Findings, extra: Iterable[Use] = (), requirements: str | None = None) -> Usage:
@@ -95,14 +95,7 @@ def _usage(label: str, found: Findings, extra: Iterable[Use] = (), requirements:
         *(Use(module, name, file, "code") for file, module, name in found.imports),
         *(Use(module, "", file, "mention") for file, module in found.mentions),
     }
-    return _complete(Usage(label, tuple(sorted(uses)), requirements, tuple(sorted(found.problems))))
-
-
-def _complete(found: Usage) -> Usage:
-    """Of what names no module at all it is not known what it needs: it must not look as if it needed nothing."""
-    if found.uses or found.requirements is not None or found.problems:
-        return found
-    return replace(found, problems=(f"{found.label}: nothing in it says what it uses",))
+    return Usage(label, tuple(sorted(uses)), requirements, tuple(sorted(found.problems)))
 
 
 def _directory(path: str, label: str) -> Usage:

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+from datetime import date
 
 import pytest
 
 from diffing import policy
+from diffing.assessing import assess
 from diffing.closure import reach
 from diffing.observing.sides import Sides
 from diffing.policy import PolicyError
 from diffing.requirements import RequirementsError, read
+from diffing.sides import Side
 from diffing.usage import read_model
+from diffing.verdict import Flag
 from tests.diffing.described import env
 
 
@@ -119,7 +123,10 @@ def test_a_model_that_names_nothing_does_not_reach_nothing(tmp_path, what):
     else:
         model.write_bytes(b"" if what == "file" else b"\x80\x04}.")
     usage = read_model(model)
-    assert usage.problems == ("model: nothing in it says what it uses",)
+    side = Side("env", "environment", env())
+    report = assess(side, side, today=date(2026, 11, 22), usage=usage)
+    assert report.flags == (Flag.UNKNOWN,)
+    assert [each.why for each in report.coverage.unknown] == ["nothing in model says what it uses"]
     assert reach(usage, None, env(), env()).distributions is None
 
 
