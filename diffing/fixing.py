@@ -91,7 +91,9 @@ def fix(report: Report, train: Side, serve: Side, diff: EnvironmentDiff | None =
     if not commands:
         return None
     command = " && ".join(commands)
-    if len(command) > _LONGEST:
+    if (
+        len(command) > _LONGEST or not command.isprintable()
+    ):  # a report would show it with escapes: that is another file
         sides = ("--requirements", train.label) if train.requirements is not None else (train.label,)
         command = f"{shlex.join(('envparity', 'diff', '--plan', *sides, serve.label))} | sh"
     summary = "; ".join(dict.fromkeys(step.why for step in found.steps))

@@ -65,6 +65,7 @@ def attest(
                 2 wrong use or an error (nothing is signed)
     """  # noqa: D301 (a backspace: click keeps the lines)
     from diffing import attesting, dsse, keys
+    from registration.commands.diff import write
     from snapshot.serialize import canonical
 
     private = keys.read_private(key)  # before the work, and not after it
@@ -76,8 +77,7 @@ def attest(
     if output is None:
         click.echo(envelope, nl=False)
     else:
-        with open(output, "wb") as opened:
-            opened.write(envelope)
+        write(envelope, output)
         _print(report, output, keys.keyid(private.public_key()), statement if as_json else None)
     return 0 if report.passed else 1
 

@@ -159,7 +159,12 @@ def _write(text: str, output: str | None) -> None:
     if output is None:
         click.echo(text, nl=False)
         return
+    write(text.encode("utf-8", "backslashreplace"), output)
+
+
+def write(data: bytes, output: str) -> None:
+    """Write what a command made to the file `output`. Raises OutputError."""
     try:
-        Path(output).write_bytes(text.encode("utf-8", "backslashreplace"))
+        Path(output).write_bytes(data)
     except OSError as error:
         raise OutputError(f"cannot write the report to {output}: {error.strerror}") from error
