@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from snapshot import assemble
@@ -108,7 +109,8 @@ class _Reading:
                 before = self._find(plan, mark)
                 if before is not None:
                     self._advance(plan.bytes)
-                    return before
+                    # Another call may have wanted ids; half of them would be of no use.
+                    return before if self._identify else before._replace(layer=replace(before.layer, tar=None))
                 packed = pack(plan, context, (lambda: None) if self._identify else None)
                 self.trees[packed.layer.tree] = packed.tree
                 known = Known(packed.layer, packed.encoded_tree, packed.findings)

@@ -114,7 +114,7 @@ def _name_and_version(root: str, path: str) -> tuple[str, str, bool]:
         return name, fallback, False
     if not metadata:
         return name, fallback, False
-    return metadata["Name"] or name, metadata["Version"] or fallback, True
+    return metadata.get("Name") or name, metadata.get("Version") or fallback, True
 
 
 def _metadata_in(site: str, found: Mapping[str, Found]) -> dict[str, list[str]]:

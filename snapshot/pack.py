@@ -169,7 +169,7 @@ class _Packer:
         try:
             before = os.fstat(fd)
             data = os.read(fd, before.st_size + 1)
-            while len(data) <= before.st_size and (more := os.read(fd, CHUNK)):
+            while len(data) < before.st_size and (more := os.read(fd, CHUNK)):
                 data += more
             self._unchanged(item, before, os.fstat(fd), len(data))
         finally:

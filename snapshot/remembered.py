@@ -50,6 +50,7 @@ class Remembered:
         self._path = os.path.join(cache, "described", name)
         self._rows, self._trees = self._load()
         self._fresh: dict[str, Known] = {}
+        self._added = False
 
     def _load(self) -> tuple[dict[str, Any], bytes]:
         try:
@@ -102,12 +103,11 @@ class Remembered:
     def add(self, stamp: str | None, known: Known) -> None:
         if stamp is not None:
             self._fresh[stamp] = known
+            self._added = True
 
     def save(self) -> None:
         """Keep what was found and added, in place of what was known. Who cannot write it does without: it takes longer the next time."""
-        if self._fresh.keys() == self._rows.keys() and all(
-            self._rows[stamp]["tar"] == known.layer.tar for stamp, known in self._fresh.items()
-        ):
+        if not self._added and self._fresh.keys() == self._rows.keys():
             return
         trees, rows = bytearray(), {}
         for stamp, known in sorted(self._fresh.items()):

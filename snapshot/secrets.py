@@ -28,7 +28,7 @@ def is_secret_file(path: str) -> bool:
 
 def may_hold_secrets(path: str) -> bool:
     """Whether `redact` is applied to the file."""
-    return posixpath.basename(path) in _CONFIGURATION
+    return path[path.rfind("/") + 1 :] in _CONFIGURATION
 
 
 def redact(data: bytes) -> tuple[bytes, int]:

@@ -114,11 +114,17 @@ class Reader:
 _UNSAFE = re.compile(r"(?:\A|/)\.{0,2}(?:/|\Z)")
 
 
+def _is_unsafe(path: str) -> bool:
+    """What `_UNSAFE` finds; most paths need not be searched for it."""
+    plain = path and path[0] not in "./" and path[-1] != "/" and "/." not in path and "//" not in path
+    return not plain and _UNSAFE.search(path) is not None
+
+
 def check_path(path: str, where: str, *, empty: bool = False) -> str:
     """Refuse a path that could leave the directory it is relative to."""
     if empty and not path:
         return path
-    if "\0" in path or _UNSAFE.search(path):
+    if "\0" in path or _is_unsafe(path):
         raise FormatError(f"{where}: unsafe path {path!r} (absolute, empty or with '.' or '..')")
     if path.count("/") >= DEEPEST:
         raise FormatError(f"{where}: {path[:40]!r}... has over {DEEPEST} levels")
@@ -207,7 +213,7 @@ def _plain_file(row: Any) -> Entry | None:
         and isinstance(path, str)
         and len(path) < DEEPEST
         and path.isascii()
-        and not _UNSAFE.search(path)
+        and not _is_unsafe(path)
         and "\0" not in path
     ):
         return Entry(path, "f", mode, size, digest)

@@ -10,7 +10,7 @@ from snapshot.apart import decode_apart, only
 from snapshot.codec import unpack_small
 from snapshot.facts.document import decode_facts
 from snapshot.model import NO_FACTS, Description, Digest, Tree
-from snapshot.serialize import FormatError, decode_record, decode_tree, digest_of
+from snapshot.serialize import FormatError, decode_record, decode_snapshot, decode_tree, digest_of
 from snapshot.store.backend import MissingBlobError
 from snapshot.store.manifest import FACTS_TYPE, RECORD_TYPE
 
@@ -128,7 +128,7 @@ def load(reference: str, store: Store) -> Description:
     """The description of a stored snapshot. Trees are read when they are asked for."""
     found = store.resolve(reference)
     manifest = store.manifest(found)
-    snapshot = store.snapshot(found)
+    snapshot = decode_snapshot(store.read(manifest.config), f"config {manifest.config.digest}")
     record = read_record(store, manifest)
     findings = record.findings if record is not None else ()
     return Description(snapshot, StoredTrees(store, manifest, snapshot), findings, read_facts(store, manifest))

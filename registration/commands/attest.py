@@ -56,7 +56,7 @@ def attest(
 ) -> int:
     """Compare B with A as diff does, and sign what came out: an in-toto statement in a DSSE envelope.
 
-    A and B are snapshots or prefixes of environments. A verdict beyond the policy is signed too: that a check failed is as worth
+    A and B are snapshots or prefixes of environments, of which every byte is read. A verdict beyond the policy is signed too: that a check failed is as worth
     knowing as that it passed.
 
     \b
@@ -85,12 +85,14 @@ def attest(
 def report_of(
     invocation: Invocation, train: str, serve: str, *, model: str | None, policy: str | None, fingerprint: bool | None
 ) -> Report:
-    """What `envparity diff` finds."""
+    """What `envparity diff --no-cache` finds, with the id of each snapshot: what is signed rests on every byte."""
     from registration.commands.diff import reports_of
     from registration.sides import find_sides
 
     with progress_bar() as progress:
-        one, other = find_sides((train, serve), invocation.store, fingerprint=fingerprint, progress=progress)
+        one, other = find_sides(
+            (train, serve), invocation.store, fingerprint=fingerprint, identify=True, progress=progress
+        )
         (report,) = reports_of(one, [other], model=model, policy=policy)
     return report
 

@@ -62,6 +62,11 @@ class OutputError(RegistrationError, OSError):
     default=None,
     help="Run the numeric probe in live environments. Default: if the other side has one.",
 )
+@click.option(
+    "--no-cache",
+    is_flag=True,
+    help="Read every byte of live environments. Default: not of files that were not touched since they were last read.",
+)
 @click.pass_obj
 def diff(
     invocation: Invocation,
@@ -76,6 +81,7 @@ def diff(
     everything: bool,
     plan: bool,
     fingerprint: bool | None,
+    no_cache: bool,
 ) -> int:
     """Compare environments with the one that a model was trained in.
 
@@ -104,7 +110,12 @@ def diff(
         from registration.sides import find_sides
 
         train, *others = find_sides(
-            sides, invocation.store, requirements=requirements, fingerprint=fingerprint, progress=progress
+            sides,
+            invocation.store,
+            requirements=requirements,
+            fingerprint=fingerprint,
+            cached=not no_cache,
+            progress=progress,
         )
         reports = reports_of(train, others, model=model, policy=policy)
     if plan:
