@@ -68,7 +68,7 @@ def _(description: Description) -> Description:
     return _host(description, gpu_driver="550.54.14")
 
 
-@described("library-version", "another libstdc++ of the system", "library-version", NUMERIC)
+@described("library-version", "another libm of the system", "library-version", NUMERIC)
 def _(description: Description) -> Description:
     native = description.facts.native
     assert native is not None
