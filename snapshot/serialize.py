@@ -185,13 +185,13 @@ def decode_rows(rows: list[Any], what: str) -> Tree:
     last = b""
     for number, row in enumerate(rows):
         entry = _plain_file(row)
-        where = f"{what}.entries[{number}]"
         if entry is None:
+            where = f"{what}.entries[{number}]"
             entry = _entry(row, where)
             check_path(entry.path, where)
         key = entry.path.encode("utf-8", "surrogateescape")
         if key <= last:
-            raise FormatError(f"{where}: {entry.path!r} is out of order or there twice")
+            raise FormatError(f"{what}.entries[{number}]: {entry.path!r} is out of order or there twice")
         last = key
         entries.append(entry)
     return tuple(entries)
