@@ -71,10 +71,12 @@ def failures(model, *, name="churn", here=HERE, pack=None, registry=SQLITE, runt
     try:
         check(model, name, here, pack or EnvPack(), registry_uri=registry, runtime=runtime)
     except NotEligibleError as error:
-        assert str(error).splitlines() == [str(failure) for failure in error.failures]
-        assert all(failure.remedy and failure.what for failure in error.failures)
-        return list(error.failures)
-    return []
+        said, found = str(error), list(error.failures)
+    else:
+        return []
+    assert said.splitlines() == list(map(str, found))
+    assert all(failure.remedy and failure.what for failure in found)
+    return found
 
 
 def only(found):

@@ -40,7 +40,7 @@ def test_mlflows_own(mlflow, install):
         pytest.skip("this MLflow only knows the shorthand")
     given = config.EnvPackConfig(name="databricks_model_serving", install_dependencies=install)
     assert normalise(given) == EnvPack(install_dependencies=install)
-    with pytest.raises(EnvPackError, match="env_pack.name is 'other': want 'databricks_model_serving'"):
+    with pytest.raises(EnvPackError, match=r"env_pack.name is 'other': want 'databricks_model_serving'"):
         normalise(config.EnvPackConfig(name="other"))
 
 
@@ -54,6 +54,10 @@ def test_all_that_is_wrong_is_named():
         "allow_cuda": 1,
         "colour": "red",
     }
+    absolute = (
+        "'/absolute' excludes nothing: want a pattern on paths relative to the environment, such as "
+        "'*/tests/*', or 'dist:NAME' for a distribution"
+    )
     with pytest.raises(EnvPackError) as raised:
         normalise(given)
     assert str(raised.value).splitlines() == [
@@ -63,8 +67,7 @@ def test_all_that_is_wrong_is_named():
         "env_pack.install_dependencies is 'yes': want True or False",
         "env_pack.allow_cuda is 1: want True or False",
         "env_pack.budget is 0: want a number of bytes, at least 1, or in a mapping text such as '500MB'",
-        "env_pack.exclude: '/absolute' excludes nothing: want a pattern on paths relative to the environment, such as "
-        "'*/tests/*', or 'dist:NAME' for a distribution",
+        f"env_pack.exclude: {absolute}",
         "env_pack.exclude: 'dist:' names no distribution: want 'dist:NAME'",
     ]
 

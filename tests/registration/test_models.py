@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -35,7 +36,7 @@ def test_a_logged_model(logged, tmp_path):
     assert found.python_version.startswith("3.")
     assert (found.input_example, found.external, found.hub, found.databricks_runtime) == (True, False, "", "")
     assert "rooms" in found.signature["inputs"]
-    assert open(found.requirements).read().splitlines() == ["mlflow", "scikit-learn", "pandas"]
+    assert Path(found.requirements).read_text().splitlines() == ["mlflow", "scikit-learn", "pandas"]
     assert found.size == sum(
         os.path.getsize(os.path.join(root, name)) for root, _, names in os.walk(found.path) for name in names
     )
