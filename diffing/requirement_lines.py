@@ -115,8 +115,8 @@ def _item(text: str, options: Any, tools: _Tools, label: str, number: int, *, co
     bare, _, marker = text.partition(" ;") if _is_reference(text) else (text, "", "")
     if _is_reference(text) and not _REFERENCE.match(text):
         condition = Marker(marker) if marker.strip() else None
-        found = _direct(bare.strip(), label, number, condition=condition, constraint=constraint)
-        return replace(found, hashes=tuple(sorted({*found.hashes, *_listed(options)})))
+        direct = _direct(bare.strip(), label, number, condition=condition, constraint=constraint)
+        return replace(direct, hashes=tuple(sorted({*direct.hashes, *_listed(options)})))
     Requirement(text)  # packaging first: what pip has on board may be years older, and takes more
     found = tools.requirement(text, constraint=constraint)
     parsed = Requirement(str(found.req))

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from diffing.requirements import Item, Requirements
-    from registration.running import Done
     from registration.surroundings import Installed, Surroundings
 
     Said = Callable[[str], None]
@@ -118,7 +117,7 @@ def _locked(
     hashes = dict(known) | dict(zip(rows, answer["hashes"], strict=True))
     without = [f"{name}=={version}" for name, version in rows if not hashes[name, version]]
     if without:
-        raise _unavailable(without, answer["unfetched"])
+        raise _unavailable(without, answer["unfetched"], "it is installed: set install_dependencies to False")
     lines = [
         f"{name}=={version} \\\n" + " \\\n".join(f"    --hash={digest}" for digest in hashes[name, version])
         for name, version in sorted(keys.values())
@@ -142,7 +141,7 @@ def _resolved(
     if answer["unfetched"] and answer.get("code") != 0:
         raise _unavailable(missing, answer["unfetched"])
     if answer["code"] != 0:
-        raise _unresolved(answer["said"])
+        raise _unresolved(answer, here)
     with open(output, encoding="utf-8") as file:
         # A wheel that lies beside the model is called by its path from there, wherever it was fetched to.
         text = re.sub(rf"(?m)^\S+ @ file://{re.escape(directory)}/", "./", file.read())
@@ -173,24 +172,33 @@ def _ask(
     return {**found, "said": done.output}
 
 
-def _unavailable(names: Sequence[str], unfetched: Sequence[str]) -> NoIndexError:
+def _unavailable(names: Sequence[str], unfetched: Sequence[str], remedy: str = _REMEDY) -> NoIndexError:
     if unfetched:
         reason = masked(unfetched[0]).removeprefix("Could not fetch URL ").removesuffix(" - skipping")
         return NoIndexError(
             f"no package index can be reached to lock {summarise(names)} ({reason[:200]}); check the network and pip's configuration, {_WITHOUT}"
         )
-    return NoIndexError(f"no package index has {summarise(names)} for this Python; {_REMEDY}")
+    return NoIndexError(f"no package index has {summarise(names)} for this Python; {remedy}")
 
 
-def _unresolved(said: str) -> LockError:
-    """Why pip-tools found no solution, in pip's own words."""
-    lines = [line.strip() for line in said.splitlines()]
-    match = re.search(r"No matching distribution found for (.+)", said)
+def _unresolved(answer: Mapping[str, Any], here: Surroundings) -> LockError:
+    """Why pip-tools found no solution."""
+    match = re.search(r"No matching distribution found for (.+)", answer["said"])
     if match:
         return _unavailable([match[1].strip()], [])
-    cause = [line for line in lines if re.match(r"(ERROR: )?Cannot install|.+ depends on |The user requested", line)]
-    shown = "; ".join(dict.fromkeys(cause)) or next((line for line in reversed(lines) if line), "no message")
-    return LockError(f"what is missing does not go with what is installed: {masked(shown)}; {_REMEDY}")
+    conflicts = [_conflict(by, wanted, here) for by, wanted in answer.get("conflicts", ())]
+    if not conflicts:
+        return LockError(f"pip-tools cannot resolve the requirements: {_why(answer['said'])}; {_REMEDY}")
+    return LockError(
+        f"what is missing does not go with what is installed: {summarise(dict.fromkeys(conflicts))}; {_REMEDY}"
+    )
+
+
+def _conflict(by: str, wanted: str, here: Surroundings) -> str:
+    match = re.match(r"[A-Za-z0-9][A-Za-z0-9._-]*", wanted)
+    found = here.installed.get(canonicalize_name(match[0])) if match else None
+    there = f" ({found.version} is installed)" if found is not None else ""
+    return f"{by or 'requirements.txt'} wants {wanted}{there}"
 
 
 # -- installing
@@ -228,13 +236,15 @@ def install_missing(
             directory=directory,
         )
     if done.code:
-        raise LockError(f"pip cannot install {summarise(names)}: {_why(done)}; {_REMEDY}")
+        raise LockError(f"pip cannot install {summarise(names)}: {_why(done.output)}; {_REMEDY}")
     return names
 
 
-def _why(done: Done) -> str:
-    lines = [line.strip() for line in done.output.splitlines()]
-    return next((line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")), done.last)
+def _why(output: str) -> str:
+    """The first error that pip reports, or the last line."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    reported = (line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: "))
+    return next(reported, lines[-1] if lines else "no message")
 
 
 def validate(requirements: str | os.PathLike[str], before: Surroundings, after: Surroundings) -> None:

@@ -15,7 +15,7 @@ def loaded(known=()):
     """Modules by name with the files they came from, but for those that are known."""
     found = []
     for name, module in sorted(sys.modules.items()):
-        if name == "__main__" or name in known:
+        if name in ("__main__", "__mp_main__") or name in known:
             continue
         origin = getattr(getattr(module, "__spec__", None), "origin", None) or getattr(module, "__file__", None)
         found.append([name, origin if isinstance(origin, str) else ""])

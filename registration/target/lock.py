@@ -81,7 +81,16 @@ def absent(request):
     return [name for name in request["wanted"] if not unfetched and not repository.find_all_candidates(name)]
 
 
-def resolve(request):
+def conflicts(error):
+    """Who wants what, of requirements that do not go together: pip's resolver keeps that in the cause of its error."""
+    found = []
+    for cause in getattr(error.__cause__, "causes", ()):
+        by = cause.parent
+        found.append(["%s %s" % (by.name, by.version) if by is not None else "", str(cause.requirement)])
+    return found
+
+
+def resolve(request, answer):
     from piptools.scripts import compile as compiling
 
     compiling.PyPIRepository = repository_class()
@@ -93,8 +102,9 @@ def resolve(request):
         compiling.cli.main(args=options, prog_name="pip-compile", standalone_mode=False)
     except SystemExit as stopped:
         return stopped.code or 0
-    except Exception:  # pip's own go through pip-tools; the caller looks for what it knows in the text
+    except Exception as error:  # pip's own go through pip-tools; the caller looks for what it knows in the text
         traceback.print_exc()
+        answer["conflicts"] = conflicts(error)
         return 2
     return 0
 
@@ -107,7 +117,7 @@ def main():
     else:
         answer["absent"] = absent(request)
         if not answer["absent"] and not unfetched:
-            answer["code"] = resolve(request)
+            answer["code"] = resolve(request, answer)
     answer["unfetched"] = unfetched
     with open(sys.argv[1], "w") as file:
         json.dump(answer, file)

@@ -141,7 +141,7 @@ def test_libraries_that_no_index_has(environment, here, wanted):
     assert str(raised.value) == (
         "no package index has no-such-library-4711, nor-this-one for this Python; "
         "install what is missing yourself and set install_dependencies to False"
-    ) or "nor-this-one, no-such-library-4711" in str(raised.value)
+    )
     assert listed(environment) == before
 
 
@@ -158,15 +158,22 @@ def test_a_library_of_a_library_that_no_index_has(environment, here, wanted, whe
     assert "branch.py" not in listed(environment)
 
 
+def test_two_lines_that_contradict_each_other(environment, here, wanted, wheels):
+    wheel(wheels, "branch", "3.0")
+    with pytest.raises(LockError, match=r"requirements\.txt wants branch>=3, requirements\.txt wants branch<3"):
+        prepare(wanted("branch>=3", "branch<3"), here)
+
+
 def test_what_does_not_go_with_what_is_installed(environment, here, wanted, wheels):
     wheel(wheels, "leaf", "2.0")
     wheel(wheels, "branch", "3.0", "leaf>=2")
     before = listed(environment)
     with pytest.raises(LockError) as raised:
         prepare(wanted("branch"), here)
-    assert str(raised.value).startswith("what is missing does not go with what is installed: ")
-    assert "branch 3.0 depends on leaf>=2" in str(raised.value)
-    assert str(raised.value).endswith("set install_dependencies to False")
+    assert str(raised.value) == (
+        "what is missing does not go with what is installed: branch 3.0 wants leaf>=2 (1.0 is installed); "
+        "install what is missing yourself and set install_dependencies to False"
+    )
     assert listed(environment) == before
 
 
