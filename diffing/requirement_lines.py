@@ -12,6 +12,7 @@ import locale
 import os
 import re
 import warnings
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -114,14 +115,18 @@ def _item(text: str, options: Any, tools: _Tools, label: str, number: int, *, co
     bare, _, marker = text.partition(" ;") if _is_reference(text) else (text, "", "")
     if _is_reference(text) and not _REFERENCE.match(text):
         condition = Marker(marker) if marker.strip() else None
-        return _direct(bare.strip(), label, number, condition=condition, constraint=constraint)
+        direct = _direct(bare.strip(), label, number, condition=condition, constraint=constraint)
+        return replace(direct, hashes=tuple(sorted({*direct.hashes, *_listed(options)})))
     Requirement(text)  # packaging first: what pip has on board may be years older, and takes more
     found = tools.requirement(text, constraint=constraint)
     parsed = Requirement(str(found.req))
     condition = parsed.marker or (Marker(str(found.markers)) if found.markers else None)
     if parsed.url:
         name, extras = canonicalize_name(parsed.name), tuple(sorted(map(canonicalize_name, parsed.extras)))
-        return _direct(parsed.url, label, number, name=name, extras=extras, condition=condition, constraint=constraint)
+        direct = _direct(
+            parsed.url, label, number, name=name, extras=extras, condition=condition, constraint=constraint
+        )
+        return replace(direct, hashes=tuple(sorted({*direct.hashes, *_listed(options)})))
     return Item(
         name=canonicalize_name(tools.key(found)),
         file=label,
@@ -132,6 +137,12 @@ def _item(text: str, options: Any, tools: _Tools, label: str, number: int, *, co
         hashes=tuple(sorted(f"{kind}:{value}" for kind, values in (options.hashes or {}).items() for value in values)),
         constraint=constraint,
     )
+
+
+def _listed(options: Any) -> Iterator[str]:
+    """The values of `--hash`."""
+    for algorithm, digests in (options.hashes or {}).items():
+        yield from (f"{algorithm}:{digest}" for digest in digests)
 
 
 def _is_reference(text: str) -> bool:
