@@ -37,7 +37,7 @@ class EnvPack:
     budget: int = BUDGET
     exclude: tuple[str, ...] = ()
     allow_cuda: bool = False
-    fingerprint: bool = False
+    fingerprint: bool = True
 
     def __post_init__(self) -> None:
         problems = [*_flags(self), *_sizes(self), *_patterns(self.exclude)]
