@@ -13,6 +13,7 @@ import traceback
 from concurrent.futures import ThreadPoolExecutor
 
 unfetched = []
+given_up = []
 
 
 class Listener(logging.Handler):
@@ -77,6 +78,16 @@ def trim(finder, versions):
     collector.fetch_response = fetch_response
 
 
+def candidates(repository, name):
+    """What all indexes have. One that cannot be reached does no harm while others have it; with no network, one name is enough to tell."""
+    if given_up:
+        return []
+    found = repository.find_all_candidates(name)
+    if unfetched and not found:
+        given_up.append(name)
+    return found
+
+
 def hashes(request):
     """The hashes of the files of each row: an empty list where no index has it."""
     from pip._vendor.packaging.version import Version
@@ -88,9 +99,7 @@ def hashes(request):
 
     def of(row):
         name, version = row
-        if unfetched:
-            return []  # one is enough: with no network each takes pip's five attempts
-        found = [one.link for one in repository.find_all_candidates(name) if one.version == Version(version)]
+        found = [one.link for one in candidates(repository, name) if one.version == Version(version)]
         return sorted({repository._get_file_hash(link) for link in found})
 
     first = [of(row) for row in rows[:1]]
@@ -101,7 +110,7 @@ def hashes(request):
 def absent(request):
     """Of the names that are not installed, those that no index has: all of them, where a resolver stops at the first."""
     repository = repository_class()([], cache_dir=request["cache"])
-    return [name for name in request["wanted"] if not unfetched and not repository.find_all_candidates(name)]
+    return [name for name in request["wanted"] if not candidates(repository, name)]
 
 
 def conflicts(error):
@@ -139,7 +148,7 @@ def main():
         answer["hashes"] = hashes(request)
     else:
         answer["absent"] = absent(request)
-        if not answer["absent"] and not unfetched:
+        if not answer["absent"]:
             answer["code"] = resolve(request, answer)
     answer["unfetched"] = unfetched
     with open(sys.argv[1], "w") as file:

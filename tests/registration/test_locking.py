@@ -155,6 +155,16 @@ def test_the_hashes_are_those_that_the_index_states(environment, here, wanted, i
     assert index.asked == ["/simple/leaf/"]
 
 
+def test_one_of_two_indexes_cannot_be_reached(environment, here, wanted, index, monkeypatch):
+    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", UNREACHABLE)
+    assert b"1" * 64 in lock(wanted("leaf"), here)
+    index.served.clear()
+    with pytest.raises(
+        NoIndexError, match=r"no package index can be reached to lock leaf==1\.0 \(http://127\.0\.0\.1:9/leaf/"
+    ):
+        lock(wanted("leaf"), here)
+
+
 def test_a_version_that_its_files_spell_otherwise(environment, here, wanted, index):
     index.served.clear()
     index.served["leaf-1.0.0-py3-none-any.whl"] = "6" * 64
