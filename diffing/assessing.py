@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from diffing import closure, grading, observing, requirements
+from diffing import closure, fixing, grading, observing, requirements
 from diffing import policy as policies
 from diffing.comparison import compare
-from diffing.report import Counts, Coverage, Report
+from diffing.report import Counts, Coverage, Report, Unknown
 from diffing.rules import catalogue as rules
 from diffing.verdict import Verdict, worst
 from snapshot.facts.model import PYTHON
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import date
 
+    from diffing.model import EnvironmentDiff
     from diffing.observation import Observations
     from diffing.policy import Policy
     from diffing.reach import Reach
@@ -48,14 +49,15 @@ def assess(
     Raises DiffError: `serve` has to be an environment.
     """
     catalogue = catalogue or rules.load()
-    found = _observe(train, serve)
+    diff = None if train.requirements else compare(train.environment, serve.environment)
+    found = _with_problems(_observe(train, serve, diff), usage)
     reach = _reach(train, serve, usage, declared)
     graded = grading.grade(found, reach, catalogue)
     flags = grading.flags(graded, found.unknown)
     verdict = worst((_floor(train, serve), *(each.severity for each in graded)))
     judged = policies.judge(policy, graded, flags, verdict, today, catalogue.ids)
     shares = _shares(found, judged.differences, reach)
-    return Report(
+    report = Report(
         verdict=verdict,
         passed=judged.passed,
         flags=flags,
@@ -70,13 +72,22 @@ def assess(
         shares=shares,
         fix=None,
     )
+    return replace(report, fix=fixing.fix(report, train, serve, diff))
 
 
-def _observe(train: Side, serve: Side) -> Observations:
+def _observe(train: Side, serve: Side, diff: EnvironmentDiff | None) -> Observations:
     if train.requirements is not None:
         return requirements.observe(train.requirements, serve.environment)
-    diff = compare(train.environment, serve.environment)
+    assert diff is not None  # noqa: S101
     return observing.observe(train.environment, serve.environment, diff)
+
+
+def _with_problems(found: Observations, usage: Usage | None) -> Observations:
+    """What could not be read of the model is one aspect more."""
+    if usage is None:
+        return found
+    unknown = tuple(Unknown("model", "both", problem) for problem in usage.problems)
+    return replace(found, aspects=found.aspects + 1, unknown=(*found.unknown, *unknown))
 
 
 def _reach(train: Side, serve: Side, usage: Usage | None, declared: Requirements | None) -> Reach:

@@ -110,7 +110,7 @@ def diff(
     if plan:
         from diffing import fixing
 
-        _write("".join(f"{line}\n" for line in fixing.plan(train, others[0]).commands()), output)
+        _write(fixing.plan(train, others[0]).script(), output)
     else:
         _show(reports, form, everything=everything, output=output)
     return 0 if all(report.passed for report in reports) else 1

@@ -175,6 +175,16 @@ def test_every_version_of_the_interpreter(lab, tmp_path, version):
     assert ("found" in resolved) == (truth["found"] is not None)  # whether a hidden .pth is read depends on the release
 
 
+def test_a_restored_environment_has_the_same_facts(lab, packed, facts, store, tmp_path):
+    """Wherever it lies, and whatever its base is."""
+    snapshot.capture(packed, store, name="facts/whole")
+    assert snapshot.load("facts/whole", store).facts == facts
+    made = lab.restored(store, "facts/whole", tmp_path / "elsewhere", packed)
+    found = snapshot.describe(made).facts
+    for name in ("distributions", "startup", "search_path", "modules", "native", "build", "host"):
+        assert getattr(found, name) == getattr(facts, name), name
+
+
 def test_the_fingerprint_of_a_real_environment(packed, store):
     snapshot.capture(packed, store, name="facts/1", variables=dict(os.environ), fingerprint=True, interpreter=False)
     facts = snapshot.load("facts/1", store).facts
