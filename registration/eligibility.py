@@ -290,7 +290,10 @@ def _cuda(here: Surroundings, pack: EnvPack) -> Iterator[Failure]:
 
 
 def _name(name: str, registry_uri: str) -> Iterator[Failure]:
-    """Three levels for Unity Catalog; what MLflow itself demands for any other registry."""
+    """Three levels for Unity Catalog; what MLflow itself demands for any other registry.
+
+    Not every MLflow refuses `/` and `:` yet, but no `models:/` URI can name such a model.
+    """
     need_mlflow()
     from mlflow.exceptions import MlflowException
     from mlflow.utils.uri import is_databricks_unity_catalog_uri, is_oss_unity_catalog_uri
@@ -309,6 +312,11 @@ def _name(name: str, registry_uri: str) -> Iterator[Failure]:
                 f"Unity Catalog refuses {summarise(map(repr, wrong))}",
                 f"leave out spaces and '/', and use at most {_LONGEST_IN_CATALOG} characters for each level",
             )
+        return
+    if "/" in name or ":" in name:
+        yield Failure(
+            "model name", f"{name!r} has a '/' or ':', which ends a name in models:/ URIs", "choose another name"
+        )
         return
     try:
         _validate_model_name(name)

@@ -138,10 +138,8 @@ def _resolved(
     answer = _ask(request, here, scratch, directory, seconds)
     if answer["absent"]:
         raise _unavailable(answer["absent"], answer["unfetched"])
-    if answer["unfetched"] and answer.get("code") != 0:
-        raise _unavailable(missing, answer["unfetched"])
     if answer["code"] != 0:
-        raise _unresolved(answer, here)
+        raise _unresolved(answer, here, missing or [str(item.name) for item in items])
     with open(output, encoding="utf-8") as file:
         # A wheel that lies beside the model is called by its path from there, wherever it was fetched to.
         text = re.sub(rf"(?m)^\S+ @ file://{re.escape(directory)}/", "./", file.read())
@@ -181,12 +179,14 @@ def _unavailable(names: Sequence[str], unfetched: Sequence[str], remedy: str = _
     return NoIndexError(f"no package index has {summarise(names)} for this Python; {remedy}")
 
 
-def _unresolved(answer: Mapping[str, Any], here: Surroundings) -> LockError:
+def _unresolved(answer: Mapping[str, Any], here: Surroundings, names: Sequence[str]) -> LockError:
     """Why pip-tools found no solution."""
     match = re.search(r"No matching distribution found for (.+)", answer["said"])
     if match:
-        return _unavailable([match[1].strip()], [])
+        return _unavailable([match[1].strip()], answer["unfetched"])
     conflicts = [_conflict(by, wanted, here) for by, wanted in answer.get("conflicts", ())]
+    if not conflicts and answer["unfetched"]:
+        return _unavailable(names, answer["unfetched"])
     if not conflicts:
         return LockError(f"pip-tools cannot resolve the requirements: {_why(answer['said'])}; {_REMEDY}")
     return LockError(

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import subprocess
 import sys
 import sysconfig
+import threading
 import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
 import pytest
@@ -100,6 +103,75 @@ def test_what_is_installed_is_locked_as_it_is(environment, here, wanted, wheels)
     found = lock(wanted("leaf>=1", "absent; sys_platform == 'win32'"), here, said=said.append)
     assert found.decode() == f"leaf==1.0 \\\n    --hash={digest(environment.leaf)}\n"
     assert said == ["locking 1 distributions"]
+
+
+@pytest.fixture
+def index(wheels, monkeypatch):
+    """A package index (PEP 691) that states hashes; `asked` are the paths that were asked for. What it links to is not there."""
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            found = self.path == "/simple/leaf/"
+            files = [
+                {"filename": name, "url": f"/files/{name}", "hashes": {"sha256": sha}} for name, sha in served.items()
+            ]
+            body = json.dumps(
+                {"meta": {"api-version": "1.0"}, "name": "leaf", "files": files if found else []}
+            ).encode()
+            self.send_response(200 if found else 404)
+            self.send_header("Content-Type", "application/vnd.pypi.simple.v1+json")
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_):
+            pass
+
+    served = {
+        "leaf-1.0-py3-none-any.whl": "1" * 64,
+        "leaf-1.0.tar.gz": "2" * 64,
+        "leaf-1.0-cp38-cp38-win_amd64.whl": "3" * 64,
+        "leaf-1.0.1-py3-none-any.whl": "4" * 64,
+        "leaf-2.0-py3-none-any.whl": "5" * 64,
+    }
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    monkeypatch.delenv("PIP_NO_INDEX")
+    monkeypatch.delenv("PIP_FIND_LINKS")
+    monkeypatch.setenv("PIP_INDEX_URL", f"http://127.0.0.1:{server.server_address[1]}/simple")
+    yield SimpleNamespace(asked=asked, served=served)
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+def test_the_hashes_are_those_that_the_index_states(environment, here, wanted, index):
+    """No file is fetched for them, and those of other platforms are left out."""
+    found = lock(wanted("leaf"), here)
+    assert found.decode() == f"leaf==1.0 \\\n    --hash=sha256:{'1' * 64} \\\n    --hash=sha256:{'2' * 64}\n"
+    assert index.asked == ["/simple/leaf/"]
+
+
+def test_one_of_two_indexes_cannot_be_reached(environment, here, wanted, index, monkeypatch):
+    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", UNREACHABLE)
+    assert b"1" * 64 in lock(wanted("leaf"), here)
+    index.served.clear()
+    with pytest.raises(
+        NoIndexError, match=r"no package index can be reached to lock leaf==1\.0 \(http://127\.0\.0\.1:9/leaf/"
+    ):
+        lock(wanted("leaf"), here)
+
+
+def test_a_version_that_its_files_spell_otherwise(environment, here, wanted, index):
+    index.served.clear()
+    index.served["leaf-1.0.0-py3-none-any.whl"] = "6" * 64
+    index.served["leaf-1-py3-none-any.whl"] = "7" * 64
+    assert b"6" * 64 in lock(wanted("leaf"), here)
+    del index.served["leaf-1.0.0-py3-none-any.whl"]
+    assert b"7" * 64 in lock(wanted("leaf"), here)
 
 
 def test_an_earlier_lock_needs_no_index(environment, here, wanted, monkeypatch, tmp_path):
