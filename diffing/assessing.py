@@ -11,7 +11,7 @@ from packaging.utils import canonicalize_name
 from diffing import closure, fixing, grading, observing, requirements
 from diffing import policy as policies
 from diffing.comparison import compare
-from diffing.report import Counts, Coverage, Report
+from diffing.report import Counts, Coverage, Report, Unknown
 from diffing.rules import catalogue as rules
 from diffing.verdict import Verdict, worst
 from snapshot.facts.model import PYTHON
@@ -50,7 +50,7 @@ def assess(
     """
     catalogue = catalogue or rules.load()
     diff = None if train.requirements else compare(train.environment, serve.environment)
-    found = _observe(train, serve, diff)
+    found = _with_problems(_observe(train, serve, diff), usage)
     reach = _reach(train, serve, usage, declared)
     graded = grading.grade(found, reach, catalogue)
     flags = grading.flags(graded, found.unknown)
@@ -80,6 +80,14 @@ def _observe(train: Side, serve: Side, diff: EnvironmentDiff | None) -> Observat
         return requirements.observe(train.requirements, serve.environment)
     assert diff is not None  # noqa: S101
     return observing.observe(train.environment, serve.environment, diff)
+
+
+def _with_problems(found: Observations, usage: Usage | None) -> Observations:
+    """What could not be read of the model is one aspect more."""
+    if usage is None:
+        return found
+    unknown = tuple(Unknown("model", "both", problem) for problem in usage.problems)
+    return replace(found, aspects=found.aspects + 1, unknown=(*found.unknown, *unknown))
 
 
 def _reach(train: Side, serve: Side, usage: Usage | None, declared: Requirements | None) -> Reach:

@@ -38,7 +38,8 @@ def reach(usage: Usage | None, requirements: Requirements | None, *sides: Descri
     """Find what the model can reach on any of `sides` (train and serve; serve alone when train is a file of requirements).
 
     The closure is not known, so that everything counts as reachable, when there is neither a model nor requirements, when a side
-    does not say what its distributions require or which module is whose, and when part of the model could not be read.
+    does not say what its distributions require or which module is whose, and when part of the model could not be read. Where only
+    the model's files were looked at, and not what it imports when it runs, what its packages can make use of counts too.
     """
     if usage is None and requirements is None:
         return EVERYTHING
@@ -55,7 +56,12 @@ def reach(usage: Usage | None, requirements: Requirements | None, *sides: Descri
     for _, environment in graphs:
         roots |= _required(requirements, environment)
     needed = dict(_walk(roots, graphs))
-    installed = {str(canonicalize_name(row.name)) for side in sides for row in side.facts.distributions or ()}
+    if usage is not None and not usage.listed:
+        # What a package offers for an extra it imports when it is there, extra or not: sklearn does so with pandas.
+        spare = {name: by for name, by in _optional(needed, graphs) if name not in needed}
+        needed = {**dict(_walk({(name, "") for name in spare}, graphs)), **needed}
+        because = {**{name: f"optional for {by}" for name, by in spare.items()}, **because}
+    installed = {name for requires, _ in graphs for name in requires}
     for name, by in needed.items():
         said = because.get(name) or f"required by {by}"
         because[name] = said if name in installed or incomplete else f"{said}; not installed"
@@ -64,6 +70,7 @@ def reach(usage: Usage | None, requirements: Requirements | None, *sides: Descri
         modules=usage.modules if usage and not usage.problems else None,
         pickled=frozenset(owner for use, found in used.items() if use.how == "pickle" for owner in found),
         because=dict(sorted(because.items())),
+        asked=True,
     )
 
 
@@ -147,6 +154,16 @@ def _walk(start: Iterable[_Node], graphs: Sequence[tuple[_Graph, Mapping[str, st
                     fresh = [(needed, wanted) for wanted in ("", *extras) if (needed, wanted) not in seen]
                     seen.update(fresh)
                     waiting.extend((node, name) for node in fresh)
+
+
+def _optional(names: Iterable[str], graphs: Sequence[tuple[_Graph, Mapping[str, str]]]) -> Iterator[tuple[str, str]]:
+    """Installed distributions that one of `names` has an extra for, each with that one."""
+    for name in sorted(names):
+        for requires, _ in graphs:
+            for only, line in requires.get(name, ()):
+                edge = _parse(line) if only is not None else None
+                if edge is not None and edge[0] in requires:
+                    yield edge[0], name
 
 
 # -- why

@@ -14,13 +14,15 @@ class Reach:
     """`distributions` are normalised names; None: nothing is known, so everything counts as reachable.
 
     `modules` are those that the model imports (dotted names, None when not known), `pickled` the distributions whose objects lie in its
-    pickles, `because` says for each distribution why it is reachable, for people.
+    pickles, `because` says for each distribution why it is reachable, for people. `asked`: there is a model, or there are requirements, so
+    that what is not known could not be found out.
     """
 
     distributions: frozenset[str] | None = None
     modules: frozenset[str] | None = None
     pickled: frozenset[str] = frozenset()
     because: Mapping[str, str] = field(default_factory=dict)
+    asked: bool = False
 
     @property
     def known(self) -> bool:

@@ -57,6 +57,11 @@ class Usage:
     problems: tuple[str, ...] = ()
 
     @property
+    def listed(self) -> bool:
+        """Whether there is a list of the modules that the model imports when it runs: that is all, then."""
+        return any(use.how == "listed" for use in self.uses)
+
+    @property
     def modules(self) -> frozenset[str]:
         return frozenset(use.module for use in self.uses if use.how != "mention")
 

@@ -38,7 +38,7 @@ _KEYS = frozenset(
     {"id", "kind", "subject", "where", "train", "serve", "pickled", "verdict", "flags", "always", "reason", "evidence"}
 )
 _ID = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*\Z")
-_EVIDENCE = re.compile(r"(?:[\w.-]+/[\w.-]+#\d+|PEP \d+|experiment)\Z")
+_EVIDENCE = re.compile(r"(?:[\w.-]+/[\w.-]+#\d+|PEP \d+|docs/[\w-]+\.md)\Z")
 
 
 class CatalogueError(DiffError, ValueError):
@@ -128,7 +128,7 @@ class Catalogue:
 
 def attributes_of(observation: Observation, reach: Reach) -> dict[str, str]:
     """The observation's attributes, and what only the model decides: `pickled`; `reached` (`yes`, `no` or `unknown`: whether its
-    closure has the owner); `imported`, of the interpreter (`yes` where the model names a standard module that differs).
+    closure has the owner; `unasked` where there is no model); `imported`, of the interpreter (`yes` where the model names a standard module that differs).
     """
     attributes = dict(observation.attributes)
     if observation.kind.startswith("python-"):
@@ -138,7 +138,8 @@ def attributes_of(observation: Observation, reach: Reach) -> dict[str, str]:
     else:
         attributes["pickled"] = "yes" if observation.owner in reach.pickled else "no"
         reached = reach.reaches(observation.owner)
-        attributes["reached"] = "unknown" if reached is None else "yes" if reached else "no"
+        missing = "unknown" if reach.asked else "unasked"
+        attributes["reached"] = missing if reached is None else "yes" if reached else "no"
     return attributes
 
 
@@ -227,7 +228,7 @@ def _rule(row: Any, where: str, problems: list[str]) -> Rule | None:
     flags = tuple(found for text in _texts(row, "flags", where, problems) if (found := _flag(text, where, problems)))
     evidence = _texts(row, "evidence", where, problems)
     problems += [
-        f"{where}.evidence: {text!r} is no owner/repository#number" for text in evidence if not _EVIDENCE.match(text)
+        f"{where}.evidence: {text!r} is no owner/repository#number, PEP or page of docs" for text in evidence if not _EVIDENCE.match(text)
     ]
     rule = Rule(
         str(rule_id),

@@ -56,6 +56,23 @@ def test_along_what_is_required():
     assert not found.reaches(None)
 
 
+def test_what_a_package_can_make_use_of_counts_if_only_files_were_looked_at():
+    env = side(
+        ("sklearn", "numpy", "pandas; extra == 'examples'", "absent; extra == 'docs'"),
+        ("numpy", "f2c; extra == 'x'"),
+        ("pandas", "dateutil", "lxml; extra == 'xml'"),
+        *(("dateutil",), ("lxml",), ("f2c",)),
+        modules=(("sklearn", "sklearn"),),
+    )
+    found = reach(uses(("sklearn.ensemble", "Forest", "model.pkl", "pickle")), None, env, env)
+    assert found.distributions == {"sklearn", "numpy", "f2c", "pandas", "dateutil"}  # and no extras of what is optional
+    assert found.because["pandas"] == "optional for sklearn"
+    assert found.because["dateutil"] == "required by pandas"
+    listed = reach(uses(("sklearn.ensemble", "", "modules.txt", "listed")), None, env, env)
+    assert listed.distributions == {"sklearn", "numpy"}
+    assert reach(None, wants("sklearn"), env, env).distributions == {"sklearn", "numpy"}
+
+
 def test_both_sides_count():
     train, serve = side(("a", "b"), ("b",)), side(("a", "c"), ("c", "a"))
     assert reach(None, wants("a"), train, serve).distributions == {"a", "b", "c"}

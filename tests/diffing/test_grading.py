@@ -52,6 +52,15 @@ def test_reached_unreached_and_not_known():
     assert (found.severity, found.reachable) == (Verdict.DRIFTED, None)
 
 
+def test_a_distribution_that_is_gone():
+    """What the model needs may be unknown because nobody said, or because it could not be found out: that is no better."""
+    gone = Observation("distribution-removed", Level.DISTRIBUTIONS, "click", owner="click", train="8.1.7")
+    assert one(gone, Reach(frozenset({"click"}), asked=True)).severity is Verdict.INCOMPATIBLE
+    assert one(gone, Reach(frozenset(), asked=True)).severity is Verdict.COMPATIBLE
+    assert one(gone, Reach(None, asked=True)).severity is Verdict.INCOMPATIBLE
+    assert one(gone, EVERYTHING).severity is Verdict.DRIFTED
+
+
 def hook(**attributes):
     known = {"kind": "pth", "code": "yes", "owned": "no", "integrity": "unknown", "layer": "unowned", **attributes}
     path = f"{SITE}/zz.pth"

@@ -94,7 +94,7 @@ KINDS = {
     "numeric-dispatch": {},
     "numeric-result": {},
 }
-COMPUTED = {"pickled": ["yes", "no"], "reached": ["yes", "no", "unknown"], "imported": ["yes", "no"]}
+COMPUTED = {"pickled": ["yes", "no"], "reached": ["yes", "no", "unknown", "unasked"], "imported": ["yes", "no"]}
 
 
 def observation(kind, subject="x", **given):
