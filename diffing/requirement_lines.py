@@ -38,12 +38,17 @@ class _LineError(ValueError):
     """What is wrong with one line."""
 
 
-def read_lines(path: str, problems: list[str]) -> Iterator[Item]:
+def read_lines(path: str, problems: list[str], text: str | None = None) -> Iterator[Item]:
     """Every requirement and constraint of the file at `path` and of those that it includes, in order.
+
+    With `text` that is read instead, and what it includes is refused: whoever wrote it need not know this machine's files.
 
     What cannot be read becomes a problem: `FILE:LINE: what is wrong`. Files are called by their path relative to the first one's directory.
     """
     tools = _Tools()
+    if text is not None:
+        yield from _lines(text, path, "", tools, problems, above=None, constraint=False)
+        return
     yield from _file(path, os.path.dirname(os.path.abspath(path)), tools, problems, above=(), constraint=False)
 
 
@@ -83,18 +88,34 @@ def _file(
 ) -> Iterator[Item]:
     label = os.path.relpath(os.path.abspath(path), root)
     text = read_text(path, label, problems)
-    for number, line in tools.lines(text or ""):
+    chain = (*above, os.path.abspath(path))
+    yield from _lines(text or "", label, root, tools, problems, above=chain, constraint=constraint)
+
+
+def _lines(
+    text: str,
+    label: str,
+    root: str,
+    tools: _Tools,
+    problems: list[str],
+    *,
+    above: tuple[str, ...] | None,
+    constraint: bool,
+) -> Iterator[Item]:
+    """`above`: the file that the text is of, and before it those that include it; None for a text that may include nothing."""
+    for number, line in tools.lines(text):
         where = f"{label}:{number}"
         try:
             wanted, options = tools.options(line)
             for name, inner in _included(options):
+                if above is None:
+                    raise _LineError(f"{masked(name)} cannot be included here; write its lines instead")
                 if _REMOTE.match(name):
                     raise _LineError(f"{masked(name)} is not a file, and nothing is fetched; save it beside this one")
-                file = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(path)), name))
-                if file in (*above, os.path.abspath(path)):
+                file = os.path.normpath(os.path.join(os.path.dirname(above[-1]), name))
+                if file in above:
                     raise _LineError(f"{name} includes this file again")
-                chain = (*above, os.path.abspath(path))
-                yield from _file(file, root, tools, problems, above=chain, constraint=constraint or inner)
+                yield from _file(file, root, tools, problems, above=above, constraint=constraint or inner)
             for source in options.editables or ():
                 yield _editable(source, label, number, constraint=constraint)
             if wanted:

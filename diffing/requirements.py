@@ -122,6 +122,17 @@ def read(path: str | os.PathLike[str]) -> Requirements:
     return found
 
 
+def read_note(text: str, label: str) -> Requirements:
+    """Read the text of a requirements.txt that is no file here: it can include none. Raises RequirementsError as `read` does."""
+    from diffing.requirement_lines import read_lines
+
+    problems: list[str] = []
+    items = tuple(read_lines(label, problems, text))
+    if problems:
+        raise RequirementsError("\n".join(dict.fromkeys(problems)))
+    return Requirements(label, "requirements", items)
+
+
 def read_text(path: str, label: str, problems: list[str]) -> str | None:
     """The text of a file, or one more problem."""
     try:

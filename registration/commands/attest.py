@@ -91,7 +91,7 @@ def report_of(
 
     with progress_bar() as progress:
         one, other = find_sides((train, serve), invocation.store, fingerprint=fingerprint, progress=progress)
-        (report,) = reports_of(one, [other], model=model, policy=policy)
+        (report,) = reports_of(one, [other], invocation.store, model=model, policy=policy)
     return report
 
 
