@@ -26,6 +26,8 @@ HOME = ".envparity"
 PYTHON_MOUNT = f"{HOME}/python"
 SOURCE_MOUNT = f"{HOME}/src"
 RECEIPT = f"{HOME}/restored.json"
+#: The log of a deployment: beside the receipt, and no part of the environment either.
+DEPLOYMENT = f"{HOME}/deploy.jsonl"
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
 
