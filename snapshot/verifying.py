@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import posixpath
 import stat
 import time
 from concurrent.futures import ThreadPoolExecutor
