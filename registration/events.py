@@ -67,10 +67,11 @@ class Step:
 
 @dataclass(slots=True)
 class Log:
-    """Keeps events in order, and gives each to `callback`."""
+    """Keeps events in order, gives each to `callback`, and writes them when it is told to."""
 
     callback: Callable[[Event], None] | None = None
     events: list[Event] = field(default_factory=list)
+    _written: int = 0
 
     def add(
         self,
@@ -88,6 +89,11 @@ class Log:
         if self.callback is not None:
             self.callback(event)
         return event
+
+    def write(self, path: str | os.PathLike[str]) -> None:
+        """Append what was not written before to a log. Raises OSError."""
+        append(path, self.events[self._written :])
+        self._written = len(self.events)
 
     @contextmanager
     def step(self, what: str) -> Iterator[Step]:

@@ -26,20 +26,20 @@ def here(
     prefix: str | os.PathLike[str],
     python: str | os.PathLike[str],
     *,
-    variables: Mapping[str, str],
+    variables: Mapping[str, str] | None,
     key: bytes | None,
 ) -> Description:
     """`stored`, with what this host and a process with `variables` make of it at `prefix`.
 
     The files' facts are the snapshot's own: call it for an environment that has just been restored or verified. Found out anew are the host,
-    the system's libraries that its files get here, the variables (`key`: of their digests, the store's), and, if the snapshot has one, the
+    the system's libraries that its files get here, the variables (None: not known; `key`: of their digests, the store's), and, if the snapshot has one, the
     numeric fingerprint, for which `python` is run.
     """
     facts = replace(
         stored.facts,
         host=host(),
-        variables=typed(variables, key),
-        native=native(_programs(stored, os.fspath(prefix)), library_path=variables.get("LD_LIBRARY_PATH", "")),
+        variables=None if variables is None else typed(variables, key),
+        native=native(_programs(stored, os.fspath(prefix)), library_path=(variables or {}).get("LD_LIBRARY_PATH", "")),
     )
     findings = stored.findings
     if stored.facts.numeric is not None:
