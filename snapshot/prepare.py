@@ -101,12 +101,14 @@ class Preparer:
         """Whether the stored bytes may differ, judged by the path alone."""
         directory, name = posixpath.split(item.path)
         kind = self._plan.kind
+        if kind is Kind.MODEL:  # what it is to load it: nothing in it depends on the place
+            return may_hold_secrets(item.path, kind)
         if item.found.stat.st_size > _LARGEST_TEXT:
             return self._may_be_elf(item)
         return (
             directory == "bin"
             or kind in (Kind.UNOWNED, Kind.ENVIRONMENT)
-            or may_hold_secrets(item.path)
+            or may_hold_secrets(item.path, kind)
             or bool(_PATHS_INSIDE.match(name))
             or (kind is Kind.INTERPRETER and bool(_BUILD_FACTS.match(name)))
             or self._may_be_elf(item)
@@ -132,7 +134,7 @@ class Preparer:
             file.seek(0)
             raw = file.read()
         data, at = self._template(item, raw)
-        if may_hold_secrets(item.path):
+        if may_hold_secrets(item.path, self._plan.kind):
             data, at = self._masked(item, raw, data, at)
         fixed = self._script(item, data, at)
         counts_as = console_script(fixed) if fixed is not None else None
@@ -161,7 +163,7 @@ class Preparer:
         kind = self._plan.kind
         if kind is Kind.ENVIRONMENT and item.path == "pyvenv.cfg":
             return venv_config_template(raw, self._places, self._scripts)
-        if b"\0" in raw[:8192]:
+        if kind is Kind.MODEL or b"\0" in raw[:8192]:
             return raw, ()
         if kind is Kind.INTERPRETER and _BUILD_FACTS.match(name):
             return self._places.template(without_trampoline(raw, self._places))

@@ -11,7 +11,7 @@ from snapshot.facts.host import host
 from snapshot.facts.libraries import may_be_elf, native
 from snapshot.facts.model import PYTHON
 from snapshot.facts.variables import variables as typed
-from snapshot.model import Description, Finding, Kind
+from snapshot.model import BESIDE, Description, Finding, Kind
 from snapshot.scan import encode
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ def here(
 def _programs(stored: Description, prefix: str) -> Iterator[tuple[str, str, str]]:
     """What may be native code: path, where it lies, owner."""
     for layer in stored.snapshot.layers:
-        if layer.kind is Kind.BYTECODE:
+        if layer.kind in BESIDE:
             continue
         owner = _owner(layer, stored.facts)
         for entry in stored.trees[layer.tree]:
