@@ -79,20 +79,24 @@ def claimed(place: Path) -> Iterator[Claim]:
 
     What a killed process left unfinished is taken away first. On a file system without locks nobody waits.
     """
-    path = place.parent / f".envparity-{place.name}.claim"
     place.parent.mkdir(parents=True, exist_ok=True)
-    fd = _hold(path)
-    try:
+    with held(place.parent / f".envparity-{place.name}.claim") as fd:
         claim = Claim(place, fd)
         claim.recover()
-        try:
-            yield claim
-        finally:
-            # Killed before this, the next one finds what is written there; what has nothing to tell goes.
-            if os.fstat(fd).st_size == 0:
-                with suppress(FileNotFoundError):
-                    path.unlink()
+        yield claim
+
+
+@contextmanager
+def held(path: Path) -> Iterator[int]:
+    """Hold a lock on the file `path`, which is gone afterwards unless something was written to it. Gives its descriptor."""
+    fd = _hold(path)
+    try:
+        yield fd
     finally:
+        # Removed with the lock held: who waits for it sees that this is not the file of that name any more.
+        if os.fstat(fd).st_size == 0:
+            with suppress(FileNotFoundError):
+                path.unlink()
         os.close(fd)
 
 

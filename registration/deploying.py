@@ -177,16 +177,16 @@ def _restore(
         watch.seconds if missing else 0.0,
         files=sum(layer.files for layer in missing),
         bytes=sum(content[layer.diff_id].size for layer in missing),
-        detail=f"{len(missing):,} of {len(found.layers):,} layers from the store, {len(found.layers) - len(missing):,} were unpacked here",
+        detail=f"{len(missing):,} of {len(found.layers):,} layers unpacked",
     )
     log.add(
         "link",
         restored.seconds - (watch.seconds if missing else 0.0),
         files=restored.linked_files,
         bytes=found.raw_bytes,
-        detail=f"by {restored.link}, and what is next",
+        detail=restored.link,
     )
-    log.add("write", files=restored.written_files, detail="files that depend on the place, or cannot be linked")
+    log.add("write", files=restored.written_files, detail="what depends on the place (in link's time)")
 
 
 class _Watch:

@@ -85,10 +85,14 @@ class Log:
     ) -> Event:
         """Note a step that has just ended."""
         event = Event(what, _now(), seconds, files, bytes, detail, ok)
+        self.take(event)
+        return event
+
+    def take(self, event: Event) -> None:
+        """Keep an event of another log."""
         self.events.append(event)
         if self.callback is not None:
             self.callback(event)
-        return event
 
     def write(self, path: str | os.PathLike[str]) -> None:
         """Append what was not written before to a log. Raises OSError."""
@@ -153,11 +157,11 @@ def _event(line: bytes, where: str) -> Event:
 
 def table(events: Iterable[Event]) -> list[str]:
     """The events for people: lines of at most 80 columns."""
-    lines = [f"{'step':<10}{'files':>8}{'size':>9}{'time':>8}  what"]
+    lines = [f"{'step':<10}{'files':>7}{'size':>8}{'time':>8}  what"]
     for event in events:
         name = event.what if event.ok else f"{event.what} !"
         files = f"{event.files:,}" if event.files else ""
         amount = size(event.bytes) if event.bytes else ""
         spent = "" if event.seconds is None else duration(event.seconds)
-        lines.append(shortened(f"{name:<10}{files:>8}{amount:>9}{spent:>8}  {event.detail}".rstrip()))
+        lines.append(shortened(f"{name:<10}{files:>7}{amount:>8}{spent:>8}  {event.detail}".rstrip()))
     return lines

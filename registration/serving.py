@@ -59,14 +59,14 @@ def process_variables(variables: Mapping[str, str], prefix: str | os.PathLike[st
     """
     kept = {name: value for name, value in variables.items() if name not in _ASTRAY}
     search = [os.path.join(prefix, "bin"), *filter(None, [variables.get("PATH", os.defpath)])]
-    return {**kept, "PATH": os.pathsep.join(search), "VIRTUAL_ENV": os.fspath(prefix), "PYTHONNOUSERSITE": "1"}
+    return {**kept, "PATH": os.pathsep.join(search), "VIRTUAL_ENV": os.fspath(prefix)}
 
 
 class Server:
     """One server process, in a process group of its own. As a context manager it is started, and stopped whatever happens.
 
-    With `tied` it ends with the process that started it, even if that is killed; otherwise it outlives it, until `processes.stop` is
-    called with its `identity`.
+    It ends with the process that started it, even if that is killed, unless it is released: then it stays until `processes.stop` is
+    called with its `mark`.
     """
 
     def __init__(
@@ -80,7 +80,6 @@ class Server:
         workers: int = 1,
         log: str | os.PathLike[str] | None = None,
         mark: str | None = None,
-        tied: bool = True,
         startup: float = STARTUP,
         request: int = REQUEST,
         events: Log | None = None,
@@ -99,7 +98,6 @@ class Server:
         self.identity: processes.Identity | None = None
         self._variables = {**process_variables(variables, self.prefix), processes.MARK: self.mark}
         self._workers = workers
-        self._tied = tied
         self._startup = startup
         self._request = request
         self._events = Log() if events is None else events
@@ -130,6 +128,17 @@ class Server:
             with self._events.step("stop") as step:
                 step.detail = f"pid {self._process.pid}"
                 self._end(grace)
+
+    def release(self) -> processes.Identity:
+        """Let it run when this process ends, and have nothing to do with it any more. Its identity, for `processes.stop`."""
+        process, self._process = self._running, None
+        if self.identity is None or process.stdin is None:
+            raise ServerError("the server is not running; start it first")
+        process.stdin.write(b"r")
+        process.stdin.flush()
+        self._close(process)
+        process.returncode = 0  # so that nobody warns of a process that is meant to go on
+        return self.identity
 
     def wait(self) -> None:
         """Return never, or raise ServerError when it ends by itself."""
@@ -181,14 +190,15 @@ class Server:
             self._output = tempfile.TemporaryFile() if self.log is None else open(self.log, "a+b")  # noqa: SIM115
             self._begin = self._output.seek(0, os.SEEK_END)
             words = [
-                *(self.prefix / "bin" / "python", "-c", _LAUNCHER.read_text(encoding="utf-8")),
+                # -s: a user's own site directory is not the environment's.
+                *(self.prefix / "bin" / "python", "-s", "-c", _LAUNCHER.read_text(encoding="utf-8")),
                 *(self.model, listening.fileno(), self._workers, self._request),
-                processes.GRACE if self._tied else "",
+                processes.GRACE,
             ]
             try:
                 self._process = subprocess.Popen(
                     [str(word) for word in words],
-                    stdin=subprocess.PIPE if self._tied else subprocess.DEVNULL,
+                    stdin=subprocess.PIPE,
                     stdout=self._output,
                     stderr=subprocess.STDOUT,
                     env=self._variables,
@@ -240,12 +250,14 @@ class Server:
                 # Before it is waited for: until then its pid can be no other process's.
                 processes.stop(self.mark, self.identity, grace=grace)
             finally:
-                if process.stdin is not None:
-                    process.stdin.close()
+                self._close(process)
                 process.wait()
-        if self._output is not None:
-            self._output.close()
-            self._output = None
+
+    def _close(self, process: subprocess.Popen[bytes]) -> None:
+        for file in (process.stdin, self._output):
+            if file is not None:
+                file.close()
+        self._output = None
 
 
 def listen(host: str, port: int) -> socket.socket:

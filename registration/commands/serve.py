@@ -14,11 +14,15 @@ from registration.commands.deploy import as_document, deployed, print_events, re
 from registration.parameters import Duration, deploy_options, json_option
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
-    from registration.events import Event
+    from registration.deploying import Deployed
+    from registration.deployments import Settings
+    from registration.events import Event, Log
     from registration.invocation import Invocation
     from registration.resolving import Target
+    from registration.serving import Server
+    from snapshot.store import Store
 
 
 class _Ended(BaseException):
@@ -67,13 +71,11 @@ def serve(
                 an error, which includes a server that ended by itself.
     """  # noqa: D301 (a backspace: click keeps the lines)
     from registration.checking import RefusedError
-    from registration.events import Log
-    from registration.serving import Server, ServerError
+    from registration.serving import Server
 
     events: list[Event] = []
-    journal = Log(events.append)
-    with _signals():
-        try:
+    try:
+        with _until_ended(quiet=as_json):
             done = deployed(
                 invocation,
                 model_uri,
@@ -83,41 +85,91 @@ def serve(
                 verify=verify,
                 events=events.append,
             )
-            server = Server(
+
+            def make(journal: Log) -> Server:
+                return Server(
+                    done.destination,
+                    os.environ,
+                    host=host,
+                    port=port,
+                    workers=workers,
+                    log=log,
+                    startup=timeout,
+                    events=journal,
+                )
+
+            _serve(done, make, as_json=as_json)
+    except RefusedError as error:
+        refused(error, events, as_json=as_json)
+        return 1
+    return 0
+
+
+def serve_until_ended(
+    model_uri: str,
+    store: Store | None,
+    settings: Settings,
+    *,
+    port: int | None,
+    variables: Mapping[str, str],
+    title: str,
+) -> None:
+    """The same for `mlflow deployments run-local`; what is refused is an error there."""
+    from registration.deploying import deploy
+    from registration.serving import Server
+
+    with _until_ended(quiet=False):
+        click.echo(console.printable(title))
+        done = deploy(
+            model_uri,
+            managed,
+            store,
+            policy=settings.policy,
+            variables=variables,
+            verify=settings.verify,
+            tracking_uri=settings.tracking_uri,
+        )
+
+        def make(journal: Log) -> Server:
+            return Server(
                 done.destination,
-                os.environ,
-                host=host,
+                variables,
+                host=settings.host,
                 port=port,
-                workers=workers,
-                log=log,
-                startup=timeout,
+                workers=settings.workers,
+                startup=settings.timeout,
                 events=journal,
             )
-            try:
-                with server:
-                    if as_json:
-                        documents = [event.document() for event in events]
-                        console.print_json(
-                            as_document(done) | {"url": server.url, "pid": _pid(server), "events": documents}
-                        )
-                    else:
-                        show(done)
-                        print_events(journal.events)
-                        click.echo(f"serving at {server.url}/invocations (pid {_pid(server)}); Control-C stops it")
-                    server.wait()
-            finally:
-                journal.write(done.log)
-        except RefusedError as error:
-            refused(error, events, as_json=as_json)
-            return 1
-        except ServerError as error:
-            for line in error.log:
-                click.echo(console.shortened(f"  {console.printable(line)}"), err=True)
-            raise
-        except _Ended:
-            if not as_json:
-                click.echo("stopped")
-    return 0
+
+        _serve(done, make, as_json=False)
+
+
+def _serve(done: Deployed, make: Callable[[Log], Server], *, as_json: bool) -> None:
+    """Start, say so, and wait: for ever, or for an error."""
+    from registration.events import Log
+    from registration.serving import ServerError
+
+    journal = Log()
+    try:
+        with make(journal) as server:
+            pid = None if server.identity is None else server.identity.pid
+            if as_json:
+                console.print_json(
+                    as_document(done)
+                    | {"url": server.url, "pid": pid}
+                    | {"events": [event.document() for event in (*done.events, *journal.events)]}
+                )
+            else:
+                show(done)
+                print_events(journal.events)
+                click.echo(f"serving at {server.url}/invocations (pid {pid}); Control-C stops it")
+            server.wait()
+    except ServerError as error:
+        for line in error.log:
+            click.echo(console.shortened(f"  {console.printable(line)}"), err=True)
+        raise
+    finally:
+        journal.write(done.log)
 
 
 def managed(target: Target) -> str:
@@ -127,14 +179,9 @@ def managed(target: Target) -> str:
     return os.path.join(platformdirs.user_data_dir("envparity"), "deployed", target.reference.snapshot.hex)
 
 
-def _pid(server: object) -> int | None:
-    identity = getattr(server, "identity", None)
-    return None if identity is None else identity.pid
-
-
 @contextmanager
-def _signals() -> Iterator[None]:
-    """SIGINT and SIGTERM end what is under way, so that it is cleaned up."""
+def _until_ended(*, quiet: bool) -> Iterator[None]:
+    """SIGINT and SIGTERM end what is under way, so that it is cleaned up, and are no error."""
 
     def end(_number: int, _frame: object) -> None:
         raise _Ended
@@ -142,6 +189,9 @@ def _signals() -> Iterator[None]:
     before = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield
+    except _Ended:
+        if not quiet:
+            click.echo("stopped")
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

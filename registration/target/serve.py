@@ -12,9 +12,13 @@ import threading
 
 
 def follow(grace):
-    """End with whoever started this: the other end of standard input closes when that process is gone, however it went."""
-    while os.read(0, 4096):
-        pass
+    """End with whoever started this: the other end of standard input closes when that process is gone, however it went.
+
+    A byte says that this process may stay when the other one ends.
+    """
+    if os.read(0, 1):
+        os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        return
     os.kill(os.getpid(), signal.SIGTERM)
     # Requests that do not end are no reason to stay for ever. The process leads a group of its own.
     threading.Event().wait(grace)
@@ -34,8 +38,7 @@ def arguments(words, fd):
 
 
 def main(model, fd, workers, timeout, grace):
-    if grace:
-        threading.Thread(target=follow, args=(float(grace),), daemon=True).start()
+    threading.Thread(target=follow, args=(float(grace),), daemon=True).start()
     try:
         from mlflow.pyfunc.scoring_server import get_cmd
     except ImportError as error:
