@@ -77,5 +77,10 @@ def describe(prefix: Path, store: Store, *, fingerprint: bool, progress: Progres
     import snapshot
 
     return snapshot.describe(
-        prefix, variables=os.environ, fingerprint=fingerprint, key=store.variables_key(), progress=progress
+        prefix,
+        variables=os.environ,
+        fingerprint=fingerprint,
+        key=store.variables_key(),
+        cache=store.cache,
+        progress=progress,
     )

@@ -335,11 +335,10 @@ def decode_snapshot(data: bytes, what: str = "config") -> Snapshot:
         decode_layer(Reader(row, f"{what}.layers[{number}]")) for number, row in enumerate(reader.items("layers"))
     )
     snapshot = Snapshot(interpreter, environment, layers, reader.digest("parity_root"))
-    if reader.count("schema") < _config_schema(snapshot):
-        # One that called itself older would be refused by older readers with another reason, and have two ids.
-        raise FormatError(
-            f"{what}.schema: {reader.count('schema')} has neither layers of a model nor bytecode by import"
-        )
+    given, wanted = reader.count("schema"), _config_schema(snapshot)
+    if given != wanted:
+        # Two forms of one snapshot would be two ids.
+        raise FormatError(f"{what}.schema: {given} for what is written as {wanted}")
     return snapshot
 
 

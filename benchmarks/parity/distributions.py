@@ -50,18 +50,17 @@ def _(serving: Serving) -> None:
     serving.pip("uninstall", "-y", "blinker")
 
 
-@change("local-version", "click 8.1.7 to 8.1.7+fixed, which ==8.1.7 accepts", "distribution-version", DRIFTED)
+@change("local-version", "click 8.1.7 to 8.1.7+fixed, which ==8.1.7 accepts", "distribution-local-version", DRIFTED)
 def _(serving: Serving) -> None:
     before = serving.metadata("click")
     after = before.with_name("click-8.1.7+fixed.dist-info")
     before.rename(after)
     serving.substitute(after / "METADATA", "Version: 8.1.7", "Version: 8.1.7+fixed")
-    serving.substitute(after / "METADATA", "Name: click", "Name: click")
     record = after / "RECORD"
     serving.write(record, record.read_text().replace("click-8.1.7.dist-info", "click-8.1.7+fixed.dist-info"))
 
 
-@change("other-build", "MarkupSafe built here from its source", "distribution-wheel", COMPATIBLE)
+@change("other-build", "MarkupSafe built here from its source", "distribution-wheel", COMPATIBLE, INTEGRITY)
 def _(serving: Serving) -> None:
     serving.install("--reinstall", "--no-binary", "markupsafe", "markupsafe==2.1.5")
 

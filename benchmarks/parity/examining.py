@@ -29,14 +29,13 @@ class Examined:
 
     @property
     def as_expected(self) -> bool:
-        """Whether the report has the expected rule with the expected verdict and flags, and the verdict of the whole is no other."""
+        """Whether the report has the expected verdict and flags, and the expected rule with that verdict."""
         if self.change.harmless:
             return self.report.verdict <= Verdict.EQUIVALENT
-        return self.report.verdict is self.change.verdict and any(
-            each.rule == self.change.rule
-            and each.severity is self.change.verdict
-            and self.change.flags <= set(each.flags)
-            for each in self.report.differences
+        if self.report.verdict is not self.change.verdict or not self.change.flags <= set(self.report.flags):
+            return False
+        return any(
+            each.rule == self.change.rule and each.severity is self.change.verdict for each in self.report.differences
         )
 
     def __str__(self) -> str:

@@ -73,7 +73,7 @@ def _(serving: Serving) -> None:
     path.chmod(0o755)
 
 
-@change("file-became-link", "click/core.py moved aside and linked", "file-type", DRIFTED, INTEGRITY)
+@change("file-became-link", "click/core.py moved aside and linked: equal content", "file-type", DRIFTED)
 def _(serving: Serving) -> None:
     path = serving.site / "click" / "core.py"
     path.rename(serving.site / "click" / "moved.py")
@@ -102,7 +102,7 @@ def _(serving: Serving) -> None:
     serving.substitute(serving.metadata("flask") / "entry_points.txt", "flask.cli:main", "flask.cli:other")
 
 
-@change("script-edited", "a line of bin/flask that no installer writes", "script", COMPATIBLE)
+@change("script-edited", "a line of bin/flask that no installer writes", "file-modified", COMPATIBLE, INTEGRITY)
 def _(serving: Serving) -> None:
     serving.append(serving.root / "bin" / "flask", "print('also this')\n")
 

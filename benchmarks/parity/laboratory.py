@@ -116,7 +116,10 @@ class Serving:
         lab.run(lab.uv, "pip", "install", "-q", "--python", self.python, "--no-deps", "--link-mode", "copy", *words)
 
     def describe(self) -> Description:
-        return snapshot.describe(self.root, variables=self.environ, fingerprint=False)
+        store = self.laboratory.store
+        return snapshot.describe(
+            self.root, variables=self.environ, fingerprint=True, key=store.variables_key(), cache=store.cache
+        )
 
 
 class Laboratory:
@@ -147,7 +150,7 @@ class Laboratory:
             self.run(self.origin / "bin" / "python", "-c", _FIT, fresh / "model.pkl")
             fresh.replace(self.model)
         if not self.store.references():
-            snapshot.capture(self.origin, self.store, name="parity/1", variables=TRAINED_WITH, fingerprint=False)
+            snapshot.capture(self.origin, self.store, name="parity/1", variables=TRAINED_WITH, fingerprint=True)
 
     @property
     def train(self) -> Side:

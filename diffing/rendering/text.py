@@ -239,7 +239,7 @@ def _details(difference: Difference) -> Iterator[str]:
     )
     yield from wrap(printable(difference.digest), width)
     for detail in difference.details[:SHOWN]:
-        yield shorten(f"- {printable(detail)}", width)
+        yield shorten(printable(detail), width)
     if len(difference.details) > SHOWN:
         yield f"… and {len(difference.details) - SHOWN:,} more (--format json)"
 

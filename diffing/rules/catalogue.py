@@ -38,7 +38,7 @@ _KEYS = frozenset(
     {"id", "kind", "subject", "where", "train", "serve", "pickled", "verdict", "flags", "always", "reason", "evidence"}
 )
 _ID = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*\Z")
-_EVIDENCE = re.compile(r"(?:[\w.-]+/[\w.-]+#\d+|PEP \d+|experiment)\Z")
+_EVIDENCE = re.compile(r"(?:[\w.-]+/[\w.-]+#\d+|PEP \d+|docs/[\w-]+\.md)\Z")
 
 
 class CatalogueError(DiffError, ValueError):
@@ -228,7 +228,7 @@ def _rule(row: Any, where: str, problems: list[str]) -> Rule | None:
     flags = tuple(found for text in _texts(row, "flags", where, problems) if (found := _flag(text, where, problems)))
     evidence = _texts(row, "evidence", where, problems)
     problems += [
-        f"{where}.evidence: {text!r} is no owner/repository#number" for text in evidence if not _EVIDENCE.match(text)
+        f"{where}.evidence: {text!r} is no owner/repository#number, PEP or page of docs" for text in evidence if not _EVIDENCE.match(text)
     ]
     rule = Rule(
         str(rule_id),

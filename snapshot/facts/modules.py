@@ -45,7 +45,7 @@ def search_path(listing: Listing, found: Survey) -> tuple[str, ...]:
 
 
 def modules(listing: Listing, found: Survey, path: Sequence[str]) -> tuple[Module, ...]:
-    """Every module at the top of the search path `path`, or one step below a namespace package."""
+    """Every module at the top of the search path `path`, or one step below a namespace package of the environment."""
     suffixes = (*found.probe.extensions, *_SOURCES)
     candidates: dict[str, list[str]] = {name: [BUILT_IN] for name in found.probe.built_in}
     _Finder(listing, suffixes, candidates).look("", path)
@@ -95,7 +95,8 @@ class _Finder:
             inside = self._listing.names(inner) if name in names else set()
             files = [posixpath.join(inner, f"__init__{end}") for end in self._suffixes if f"__init__{end}" in inside]
             files += [path for _, path in sorted(ranked.get(name, ()))]
-            below = inner if inside and name.isidentifier() else None
+            # Not outside of the environment: a `.pth` may name the root of the file system.
+            below = inner if inside and name.isidentifier() and not inner.startswith("/") else None
             yield name, list(filter(self._listing.is_file, files)), below
 
     def _archive(self, package: str, path: str) -> None:

@@ -212,6 +212,25 @@ def test_startup_hooks(env):
     )
 
 
+def test_directories_outside_are_looked_into_one_level_deep(env, tmp_path):
+    """A path line may name the root of the file system, with all the links that lead round in it."""
+    (env.site / "x.pth").write_text("/\n")
+    facts = snapshot.describe(env.path).facts
+    assert facts.search_path[-1] == "/"
+    assert {each.name.count(".") for each in facts.modules if each.path.startswith("/")} <= {0}
+
+
+def test_links_that_lead_round(env):
+    (env.site / "space" / "inner").mkdir(parents=True)
+    (env.site / "space" / "found.py").write_text("")
+    (env.site / "space" / "round").symlink_to("..")
+    (env.site / "self").symlink_to(".")
+    (env.site / "loop").symlink_to("loop")
+    found = modules(snapshot.describe(env.path).facts)
+    assert found["space.found"].path == site(env, "space", "found.py")
+    assert "loop" not in found
+
+
 def test_what_is_left_out_is_in_no_facts(env, store):
     snapshot.capture(env.path, store, name="env", exclude=["dist:one", "*/third.py"], interpreter=False)
     facts = snapshot.load("env", store).facts
