@@ -228,7 +228,9 @@ def _rule(row: Any, where: str, problems: list[str]) -> Rule | None:
     flags = tuple(found for text in _texts(row, "flags", where, problems) if (found := _flag(text, where, problems)))
     evidence = _texts(row, "evidence", where, problems)
     problems += [
-        f"{where}.evidence: {text!r} is no owner/repository#number, PEP or page of docs" for text in evidence if not _EVIDENCE.match(text)
+        f"{where}.evidence: {text!r} is no owner/repository#number, PEP or page of docs"
+        for text in evidence
+        if not _EVIDENCE.match(text)
     ]
     rule = Rule(
         str(rule_id),

@@ -103,7 +103,8 @@ def test_a_difference_is_a_failed_check(envparity, library, workshop, make):
     library.environments[sys.prefix] = make.training(core=b"edited meanwhile")
     said = envparity("quickstart", code=1).stdout
     assert "\ndiff, original !" in said
-    assert "  ~ lib/click/core.py  (content)\n" in said
+    assert "PARITY: FAILED  DRIFTED" in said
+    assert "core.py changed" in said
     assert "FAILED in " in said
     assert said.splitlines()[-2].endswith(": diff, original")
     steps = {step["name"]: step for step in envparity.json("quickstart", code=1)["steps"]}

@@ -47,7 +47,9 @@ def test_from_capture_to_gc(envparity, prefix, tmp_path):
     assert envparity.json("verify", "churn/3")["ok"] is True
     assert envparity.json("verify", serving)["ok"] is True
     for one, other in (("churn/3", serving), (prefix, serving), (prefix, "churn")):
-        assert envparity("diff", one, other).stdout == f"equal: both have the parity root {captured['parity_root']}\n"
+        report = envparity.json("diff", one, other)
+        assert (report["passed"], report["differences"]) == (True, [])
+        assert report["train"]["parity_root"] == report["serve"]["parity_root"] == captured["parity_root"]
 
     again = envparity.json("capture", serving, "--no-interpreter")
     assert again["parity_root"] == captured["parity_root"]
@@ -86,8 +88,8 @@ def test_what_was_changed_after_the_restore_is_named(envparity, prefix, tmp_path
         ("missing", f"{inside}/tidy-1.0.dist-info/METADATA"),
     }
 
-    changes = envparity.json("diff", "churn", serving, code=1)["files"]
-    assert {f"{inside}/tidy.py", f"{inside}/zz.pth"} <= {change["path"] for change in changes}
+    found = envparity.json("diff", "churn", serving, code=1)["differences"]
+    assert {f"{inside}/tidy.py", f"{inside}/zz.pth"} <= {each["path"] for each in found}
 
 
 def test_errors(envparity, prefix, tmp_path):
