@@ -84,7 +84,7 @@ def deploy(
         again = _is_there(claim, place, target)
         try:
             if not again:
-                _preflight(target, place, log)
+                _preflight(target, place, log, link=link, candidates=candidates, variables=variables)
                 claim.begin(target.reference.snapshot)
                 _restore(target, place, log, verify=verify, link=link, candidates=candidates, progress=progress)
             full = verify == "full"
@@ -137,12 +137,33 @@ def _policy(policy: Policy | str | os.PathLike[str] | None) -> Policy | None:
     return policies.read(policy, catalogue.load().ids)
 
 
-def _preflight(target: Target, place: Path, log: Log) -> None:
+def _preflight(
+    target: Target,
+    place: Path,
+    log: Log,
+    *,
+    link: Link,
+    candidates: Iterable[str | os.PathLike[str]],
+    variables: Mapping[str, str] | None,
+) -> None:
+    """Raises RefusedError with all that stands in the way on this host, and what to do about each."""
     import snapshot
 
     with log.step("preflight") as step:
-        step.detail = "this host has what it needs"
-        snapshot.preflight(target.reference.snapshot, place, target.store).check()
+        found = snapshot.preflight(
+            target.reference.snapshot,
+            place,
+            target.store,
+            link=link,
+            candidates=candidates,
+            library_path=(variables or {}).get("LD_LIBRARY_PATH", ""),
+        )
+        if not found.ok:
+            said = "; ".join(map(str, found.problems))
+            raise checking.RefusedError(f"{target.label} cannot be deployed to {place} on this host: {said}")
+        step.bytes = found.needed_bytes
+        notices = [each.detail for each in (*found.warnings, *found.unknown)]
+        step.detail = "; ".join(notices) or f"this host has what it needs, {found.link}"
 
 
 def _restore(
