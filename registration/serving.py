@@ -32,6 +32,7 @@ EXAMPLE = "serving_input_example.json"
 #: Seconds for a server to become ready, and for one request.
 STARTUP = 120.0
 REQUEST = 60
+_MOMENT = 2.0
 #: Lines of a dead server's log that its error has.
 LINES = 12
 
@@ -230,6 +231,11 @@ class Server:
             try:
                 status = connection.getresponse().status
             except (OSError, http.client.HTTPException) as error:
+                # The end of its socket is seen a moment before its own.
+                if select.select([handle], [], [], _MOMENT)[0]:
+                    raise self._died(
+                        f"the server ended before it was ready ({_ending(self._running.wait())})"
+                    ) from error
                 raise self._died(f"the server broke off before it was ready ({type(error).__name__})") from error
             if status != http.HTTPStatus.OK:
                 raise self._died(f"the server says that it is not healthy (status {status})")

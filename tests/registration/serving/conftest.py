@@ -84,7 +84,11 @@ def registry(mlflow, tmp_path_factory, _marked):
     for version, factor in (("1", 2.0), ("2", 3.0)):
         model = LinearRegression().fit(data, data.a * factor + data.b)
         mlflow.sklearn.save_model(
-            model, home / version, input_example=data, pip_requirements=["scikit-learn"], serialization_format="cloudpickle"
+            model,
+            home / version,
+            input_example=data,
+            pip_requirements=["scikit-learn"],
+            serialization_format="cloudpickle",
         )
     for version, code in (("3", _LOADS_NOT), ("4", _PREDICTS_NOT)):
         (home / f"{version}.py").write_text(code)

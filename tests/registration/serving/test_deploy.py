@@ -11,6 +11,7 @@ import time
 import pytest
 from click.testing import CliRunner
 
+import snapshot
 from registration import claiming, events
 from registration.checking import RefusedError
 from registration.claiming import OccupiedError
@@ -97,20 +98,18 @@ def test_another_destination_is_asked_for(registry, restored, tmp_path):
     with pytest.raises(OccupiedError, match="is not empty; choose another destination"):
         deploy("prices/1", tmp_path, registry.store)
     assert names(tmp_path) == ["mine"]
-    with pytest.raises(OccupiedError, match="has another snapshot .* and prices/2 is"):
+    with pytest.raises(OccupiedError, match=r"has another snapshot .* and prices/2 is"):
         deploy("prices/2", restored.destination, registry.store)
 
 
 def test_what_cannot_be_deployed_is_said(registry, tmp_path):
-    with pytest.raises(NotDeployableError, match="prices/5 was registered without its environment.*env_pack"):
+    with pytest.raises(NotDeployableError, match=r"prices/5 was registered without its environment.*env_pack"):
         deploy("models:/prices/5", tmp_path / "x")
     with pytest.raises(NotDeployableError, match="MLflow has no models:/prices/99"):
         deploy("models:/prices/99", tmp_path / "x")
-    with pytest.raises(NotDeployableError, match="is no models:/ URI.*--store"):
+    with pytest.raises(NotDeployableError, match=r"is no models:/ URI.*--store"):
         deploy("prices/1", tmp_path / "x")
-    with pytest.raises(NotDeployableError, match="is not in .*; give the store that has it"):
-        import snapshot
-
+    with pytest.raises(NotDeployableError, match=r"is not in .*; give the store that has it"):
         deploy("models:/prices/1", tmp_path / "x", snapshot.Store(tmp_path / "other"))
     assert "x" not in names(tmp_path)
 

@@ -116,7 +116,7 @@ def test_a_server_that_has_died_is_said_and_started_again(deployments, registry)
     deadline = time.monotonic() + 10
     while deployments.serves(state) and time.monotonic() < deadline:
         time.sleep(0.02)
-    with pytest.raises(ServerError, match="has ended.*update the deployment to start it again"):
+    with pytest.raises(ServerError, match=r"has ended.*update the deployment to start it again"):
         deployments.predict("p", registry.body)
     deployments.update("p")
     assert answer(deployments, registry) == pytest.approx(21.0)
@@ -162,4 +162,6 @@ def test_a_killed_update_is_cleaned_up_by_the_next_command(deployments, registry
     state = deployments.update("p", "prices/2")
     assert not state.others
     assert answer(deployments, registry) == pytest.approx(31.0)
-    assert sorted(os.listdir(deployments.directory / "p")) == sorted([str(state.current.number), "events.jsonl", "state.json"])
+    assert sorted(os.listdir(deployments.directory / "p")) == sorted(
+        [str(state.current.number), "events.jsonl", "state.json"]
+    )
