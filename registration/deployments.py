@@ -135,7 +135,9 @@ class Deployments:
 
     def names(self) -> tuple[str, ...]:
         try:
-            found = [unquote(path.name) for path in self.directory.iterdir() if (path / _STATE).is_file()]
+            found = [
+                unquote(path.name.replace("=", "%")) for path in self.directory.iterdir() if (path / _STATE).is_file()
+            ]
         except FileNotFoundError:
             return ()
         return tuple(sorted(name for name in found if (state := self._load(name)) is not None and state.current))
@@ -278,7 +280,7 @@ class Deployments:
         return state.current
 
     def _home(self, name: str) -> Path:
-        quoted = quote(name, safe="")
+        quoted = quote(name, safe="").replace("%", "=")  # MLflow takes a % in a model's path for an escape
         if not name or name.startswith(".") or len(quoted) > 200:
             raise DeploymentNameError(
                 f"{name!r} cannot be the name of a deployment: want up to 200 characters, the first no full stop"

@@ -195,7 +195,12 @@ def _explained() -> Iterator[None]:
 
 
 def _directory(target_uri: str) -> str:
-    path = unquote(urlsplit(target_uri).path) if ":" in target_uri else ""
+    parts = urlsplit(target_uri)
+    if parts.netloc:
+        raise MlflowException(
+            f"{target_uri} names a host: want envparity:/DIR, with one slash", INVALID_PARAMETER_VALUE
+        )
+    path = unquote(parts.path) if parts.scheme else ""
     if path.strip("/"):
         return path
     import platformdirs

@@ -37,7 +37,7 @@ def answer(deployments, registry, name="p"):
 
 
 def test_the_command_line(registry, tmp_path, command):
-    target = f"envparity:/{tmp_path}/here"
+    target = f"envparity:{tmp_path}/here"
 
     def mlflow(*words, code=0, **options):
         done = subprocess.run(
@@ -68,7 +68,7 @@ def test_the_command_line(registry, tmp_path, command):
     mlflow("delete", "--name", "p")
 
 
-@pytest.mark.parametrize(("version", "said"), [("3", "ended before it was ready"), ("4", "no prediction today")])
+@pytest.mark.parametrize(("version", "said"), [("3", "ended before it was ready"), ("4", "refuses to predict")])
 def test_a_failed_update_leaves_the_old_one_serving(deployments, registry, version, said):
     before = deployments.create("p", "prices/1")
     with pytest.raises(ServerError, match=said):
