@@ -30,10 +30,14 @@ HOME = ".envparity"
 PYTHON_MOUNT = f"{HOME}/python"
 SOURCE_MOUNT = f"{HOME}/src"
 RECEIPT = f"{HOME}/restored.json"
+#: The log of a deployment: beside the receipt, and no part of the environment either.
+DEPLOYMENT = f"{HOME}/deploy.jsonl"
 MODEL_MOUNT = f"{HOME}/model"
 
 #: What of HOME is not free for notes.
-_RESERVED = frozenset(path.removeprefix(f"{HOME}/") for path in (PYTHON_MOUNT, SOURCE_MOUNT, RECEIPT, MODEL_MOUNT))
+_RESERVED = frozenset(
+    path.removeprefix(f"{HOME}/") for path in (PYTHON_MOUNT, SOURCE_MOUNT, RECEIPT, DEPLOYMENT, MODEL_MOUNT)
+)
 #: Bytes. A note is read whole into memory.
 LARGEST_NOTE = 16 << 20
 _NOTE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")

@@ -103,7 +103,10 @@ def _kind(change: DistributionChange, sides: Sides) -> str | None:
     differing = change.files.added + change.files.removed + change.files.changed
     if not differing:
         return "distribution-version"  # of the same files: only the name is spelled differently
-    if _wheel(change.name, before.version or "", sides)["tags"] == "other":
+    wheel = _wheel(change.name, before.version or "", sides)
+    if wheel["recorded"] == "no":
+        return None  # somebody edited it: then each file is named
+    if wheel["tags"] == "other":
         return "distribution-wheel"
     return "distribution-wheel" if differing > 1 and max(before.files, after.files) < 2 * differing else None
 
@@ -116,10 +119,10 @@ def _wheel(name: str, version: str, sides: Sides) -> dict[str, str]:
     if None in rows:
         return {"tags": "unknown", "recorded": "unknown"}
     train, serve = (row for row in rows if row is not None)
-    intact = all(row.record and not row.modified and not row.missing for row in (train, serve))
+    edited = any(row.modified or row.missing for row in (train, serve))
     return {
         "tags": "same" if sorted(train.tags) == sorted(serve.tags) else "other",
-        "recorded": "yes" if intact else "no",
+        "recorded": "no" if edited else "yes" if train.record and serve.record else "unknown",
     }
 
 
