@@ -106,7 +106,7 @@ def _own_layer(batch: Batch, position: int) -> tuple[Layer, dict[Digest, Descrip
         name="variant",
         version=str(position),
         mount="",
-        diff_id=digest_of(tar),
+        tar=digest_of(tar),
         tree=digest_of(encoded),
         files=1,
         size=len(tar),

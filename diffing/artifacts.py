@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 from diffing.bytestream import DAMAGED, Stream, unpacked
 from diffing.errors import DiffError
-from diffing.opcodes import DamagedPickleError
+from diffing.opcodes import LONGEST_NAME, DamagedPickleError
 from diffing.pickles import Contents, scan
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 MOST_UNPACKED = 4 << 30
 _MOST_MEMBERS = 100_000
 _LARGEST_SOURCE = 8 << 20
+#: Of a name in source: Python's parser takes memory by their square.
+_MOST_DOTS = 1000
+_NAMES = re.compile(rb"[^\w\s.\\\x80-\xff]")
 _LARGEST_SCHEMA = 64 << 20
 _SUFFIXES = (".pkl", ".pickle", ".joblib", ".sav", ".cloudpickle", ".cpkl", ".dill", ".pkl.gz", ".pkl.bz2", ".pkl.xz")
 _STARTS = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
@@ -171,8 +174,13 @@ def _source(data: bytes, label: str, found: Findings) -> bool:
     try:
         if len(data) > _LARGEST_SOURCE:
             raise ValueError(f"more than {_LARGEST_SOURCE:,} bytes")
+        if any(stretch.count(b".") > _MOST_DOTS for stretch in _NAMES.split(data)):
+            raise ValueError(f"a name with more than {_MOST_DOTS:,} dots")
         tree = ast.parse(data)
-        found.imports |= {(label, module, name) for module, name in _imports(tree)}
+        imports = set(_imports(tree))
+        found.imports |= {(label, module, name) for module, name in imports if len(module) + len(name) <= LONGEST_NAME}
+        if any(len(module) + len(name) > LONGEST_NAME for module, name in imports):
+            found.problems.add(f"{label}: imports a name of more than {LONGEST_NAME} characters")
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         found.problems.add(f"{label}: source that cannot be read ({re.sub(chr(10), ' ', str(error))})")
     return True

@@ -50,7 +50,7 @@ def assess(
     """
     catalogue = catalogue or rules.load()
     diff = None if train.requirements else compare(train.environment, serve.environment)
-    found = _with_problems(_observe(train, serve, diff), usage)
+    found = _with_problems(_observe(train, serve, diff), usage, declared)
     reach = _reach(train, serve, usage, declared)
     graded = grading.grade(found, reach, catalogue)
     flags = grading.flags(graded, found.unknown)
@@ -82,11 +82,14 @@ def _observe(train: Side, serve: Side, diff: EnvironmentDiff | None) -> Observat
     return observing.observe(train.environment, serve.environment, diff)
 
 
-def _with_problems(found: Observations, usage: Usage | None) -> Observations:
+def _with_problems(found: Observations, usage: Usage | None, declared: Requirements | None) -> Observations:
     """What could not be read of the model is one aspect more."""
     if usage is None:
         return found
-    unknown = tuple(Unknown("model", "both", problem) for problem in usage.problems)
+    problems = usage.problems
+    if not problems and closure.says_nothing(usage, declared):
+        problems = (f"nothing in {usage.label} says what it uses",)
+    unknown = tuple(Unknown("model", "both", problem) for problem in problems)
     return replace(found, aspects=found.aspects + 1, unknown=(*found.unknown, *unknown))
 
 

@@ -48,7 +48,9 @@ def reach(usage: Usage | None, requirements: Requirements | None, *sides: Descri
     owners = _owners(sides)
     used = {use: found for use in usage.uses if (found := _owner(use, owners))} if usage else {}
     unnamed = requirements is not None and any(item.name is None and not item.constraint for item in requirements.items)
-    unread = usage is not None and (bool(usage.problems) or any(side.facts.modules is None for side in sides))
+    unread = usage is not None and (
+        bool(usage.problems) or says_nothing(usage, requirements) or any(side.facts.modules is None for side in sides)
+    )
     incomplete = unnamed or unread or any(side.facts.distributions is None for side in sides)
     because = _because(used, requirements, sides)
     roots = {(owner, "") for found in used.values() for owner in found}
@@ -72,6 +74,11 @@ def reach(usage: Usage | None, requirements: Requirements | None, *sides: Descri
         because=dict(sorted(because.items())),
         asked=True,
     )
+
+
+def says_nothing(usage: Usage, requirements: Requirements | None) -> bool:
+    """Whether nothing says what a model uses (the wrong directory, a format without code): not the same as using nothing."""
+    return not usage.uses and not (requirements is not None and requirements.items)
 
 
 # -- where it begins

@@ -12,7 +12,7 @@ from packaging.version import InvalidVersion, Version
 from diffing.comparison import compare
 from diffing.report import Fix
 from diffing.requirements import observe
-from diffing.verdict import Verdict
+from diffing.verdict import Level, Verdict
 from snapshot.errors import summarise
 from snapshot.model import Kind
 from snapshot.secrets import MASK
@@ -84,17 +84,38 @@ def fix(report: Report, train: Side, serve: Side, diff: EnvironmentDiff | None =
     """The one command that mends what `report` is about; None where nothing differs that matters, or no command can do it."""
     if report.verdict <= Verdict.EQUIVALENT:
         return None
+    if diff is not None and diff.equal:
+        return _variables(report)  # the files are right: what is left is the process and the machine
     found = plan(train, serve, diff)
     commands = found.commands()
     if not commands:
         return None
     command = " && ".join(commands)
-    if len(command) > _LONGEST:
+    if (
+        len(command) > _LONGEST or not command.isprintable()
+    ):  # a report would show it with escapes: that is another file
         sides = ("--requirements", train.label) if train.requirements is not None else (train.label,)
         command = f"{shlex.join(('envparity', 'diff', '--plan', *sides, serve.label))} | sh"
     summary = "; ".join(dict.fromkeys(step.why for step in found.steps))
     left = f"; left as it is: {summarise(found.rest, most=3)}" if found.rest else ""
     return Fix(command, summary + left, found.pins)
+
+
+def _variables(report: Report) -> Fix | None:
+    """Set in the serving process what the training process had, as far as its values are known."""
+    found = [each for each in report.differences if each.level is Level.VARIABLES and each.severity >= Verdict.NUMERIC]
+    unknown = [each.subject for each in found if (each.train or "").startswith("keyed digest") or each.train == "set"]
+    commands = [
+        shlex.join(("unset", each.subject) if each.train is None else ("export", f"{each.subject}={each.train}"))
+        for each in found
+        if each.subject not in unknown
+    ]
+    if not commands:
+        return None
+    left = f"; not known is the value of {', '.join(unknown)}" if unknown else ""
+    return Fix(
+        " && ".join(commands), f"the files are equal: sets the variables of training in the serving process{left}"
+    )
 
 
 def _restored(name: str, serve: Side) -> Plan:

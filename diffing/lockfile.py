@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from packaging.pylock import Package
 
 
+#: Of a line: a TOML reader takes memory by the square of a key's dots.
+_MOST_DOTS = 1000
+
+
 def read_lock(path: str, label: str, problems: list[str]) -> Requirements | None:
     """The packages of a lock file; None and one problem more when it is none."""
     from packaging.pylock import Pylock, PylockUnsupportedVersionError, PylockValidationError
@@ -25,9 +29,12 @@ def read_lock(path: str, label: str, problems: list[str]) -> Requirements | None
     text = read_text(path, label, problems)
     if text is None:
         return None
+    if any(line.count(".") > _MOST_DOTS for line in text.splitlines()):
+        problems.append(f"{label}: a line with more than {_MOST_DOTS:,} dots; that is no lock file")
+        return None
     try:
         table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (ValueError, RecursionError) as error:  # not TOML, or nested without end
         problems.append(f"{label}: not TOML: {error}")
         return None
     wrong = [f"{label}: {masked(str(problem))}" for rows in (table.get("packages"),) for problem in _each(rows)]

@@ -25,6 +25,11 @@ SCHEMA = 1
 #: What an override says instead of a verdict: differences of the rule do not count at all, nor do their flags.
 IGNORE = "ignore"
 
+#: A policy is written by hand: bytes of a file, dots of a line (a TOML reader takes memory by their square), problems that are named.
+_LARGEST = 1 << 20
+_MOST_DOTS = 1000
+_MOST_PROBLEMS = 20
+
 _KEYS = ("schema", "max-verdict", "forbid", "rules", "waivers")
 _WAIVER_KEYS = ("rule", "subject", "digest", "owner", "reason", "expires")
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
@@ -91,7 +96,7 @@ def read(path: str | os.PathLike[str], known_rules: frozenset[str] | None = None
     name = os.fspath(path)
     try:
         with open(name, "rb") as file:
-            data = file.read()
+            data = file.read(_LARGEST + 1)
     except OSError as error:
         raise PolicyError(f"{name}: the policy cannot be read: {error.strerror}") from error
     return parse(data, os.path.basename(name), known_rules)
@@ -103,6 +108,10 @@ def parse(data: bytes, name: str, known_rules: frozenset[str] | None = None) -> 
         import tomllib
     else:
         import tomli as tomllib
+    if len(data) > _LARGEST:
+        raise PolicyError(f"{name}: more than {_LARGEST:,} bytes; that is no policy")
+    if any(line.count(b".") > _MOST_DOTS for line in data.splitlines()):
+        raise PolicyError(f"{name}: a line with more than {_MOST_DOTS:,} dots; that is no policy")
     try:
         table = tomllib.loads(data.decode("utf-8"))
     except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, or nested without end
@@ -215,7 +224,9 @@ class _Reader:
 
     def finish(self) -> None:
         if self._problems:
-            raise PolicyError(f"{self._name}: {'; '.join(self._problems)}")
+            more = len(self._problems) - _MOST_PROBLEMS
+            shown = self._problems[:_MOST_PROBLEMS] + ([f"and {more:,} more"] if more > 0 else [])
+            raise PolicyError(f"{self._name}: {'; '.join(shown)}")
 
     def policy(self, table: dict[str, Any]) -> Policy:
         self._keys(table, _KEYS, "")

@@ -34,6 +34,12 @@ _REMOTE = re.compile(r"(?:https?|ftp|file):", re.IGNORECASE)
 _REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*\s*(?:\[[^]]*\])?\s*@")
 
 
+#: How many files may include each other in a row.
+_DEEPEST = 50
+#: Characters of a line: of longer ones pip's parser takes quadratic time.
+_LONGEST = 1 << 15
+
+
 class _LineError(ValueError):
     """What is wrong with one line."""
 
@@ -66,6 +72,7 @@ class _Tools:
                 from piptools.utils import key_from_ireq
         finally:
             locale.setlocale(locale.LC_ALL, kept)  # pip-tools sets it from the environment
+        self._included: set[tuple[str, bool]] = set()
         self.errors = (InstallationError, req_file.OptionParsingError)
         self.key: Callable[[Any], str] = key_from_ireq
         self.requirement = partial(install_req_from_line, isolated=True)
@@ -73,14 +80,29 @@ class _Tools:
         self._joined: Callable[[Any], Any] = req_file.join_lines
         self._without_comments: Callable[[Any], Any] = req_file.ignore_comments
 
-    def lines(self, text: str) -> Iterator[tuple[int, str]]:
+    def first(self, file: str, *, constraint: bool) -> bool:
+        """Whether a file is included for the first time: files that include two others each would be read without end."""
+        seen = (file, constraint) in self._included
+        self._included.add((file, constraint))
+        return not seen
+
+    def lines(self, text: str, label: str, problems: list[str]) -> Iterator[tuple[int, str]]:
         """The logical lines of a file, each with the number of its first."""
-        yield from self._without_comments(self._joined(enumerate(text.splitlines(), start=1)))
+        joined = self._joined(enumerate(text.splitlines(), start=1))
+        yield from self._without_comments(_short(joined, label, problems))
 
     def options(self, line: str) -> tuple[str, Any]:
         """What stands before the options of a line, and these."""
         with contextlib.redirect_stderr(io.StringIO()):  # optparse prints its usage
             return self._options(line)
+
+
+def _short(lines: Iterator[tuple[int, str]], label: str, problems: list[str]) -> Iterator[tuple[int, str]]:
+    for number, line in lines:
+        if len(line) > _LONGEST:
+            problems.append(f"{label}:{number}: a line of more than {_LONGEST:,} characters")
+        else:
+            yield number, line
 
 
 def _file(
@@ -103,7 +125,7 @@ def _lines(
     constraint: bool,
 ) -> Iterator[Item]:
     """`above`: the file that the text is of, and before it those that include it; None for a text that may include nothing."""
-    for number, line in tools.lines(text):
+    for number, line in tools.lines(text, label, problems):
         where = f"{label}:{number}"
         try:
             wanted, options = tools.options(line)
@@ -115,15 +137,22 @@ def _lines(
                 file = os.path.normpath(os.path.join(os.path.dirname(above[-1]), name))
                 if file in above:
                     raise _LineError(f"{name} includes this file again")
+                if os.path.exists(file) and not os.path.isfile(file):
+                    raise _LineError(f"{name} is no file")  # a pipe or a device would never end
+                if len(above) > _DEEPEST:
+                    raise _LineError(f"{name} is included through more than {_DEEPEST} files")
+                if not tools.first(file, constraint=constraint or inner):
+                    continue
                 yield from _file(file, root, tools, problems, above=above, constraint=constraint or inner)
             for source in options.editables or ():
                 yield _editable(source, label, number, constraint=constraint)
             if wanted:
                 yield _item(wanted, options, tools, label, number, constraint=constraint)
-        except (_LineError, InvalidRequirement, InvalidSpecifier, *tools.errors) as error:
+        except (_LineError, InvalidRequirement, InvalidSpecifier, RecursionError, *tools.errors) as error:
             said = str(getattr(error, "msg", None) or error or "cannot be read").strip().splitlines()[0]
             if isinstance(error, InvalidRequirement):
-                said = f"{line!r} is no requirement: {said}"
+                # Not the line itself: whoever includes another file, or names the wrong one, would see what is in it.
+                said = f"no requirement: {said}"
             problems.append(f"{where}: {masked(said.rpartition(': error: ')[2])}")
 
 

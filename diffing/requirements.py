@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from snapshot.facts.model import Facts, Source
     from snapshot.model import Description, Layer
 
+#: Of a file, in bytes.
+_LARGEST = 16 << 20
 _COMMIT = re.compile(r"[0-9a-f]{7,64}\Z")
 
 
@@ -136,8 +138,12 @@ def read_note(text: str, label: str) -> Requirements:
 def read_text(path: str, label: str, problems: list[str]) -> str | None:
     """The text of a file, or one more problem."""
     try:
-        with open(path, encoding="utf-8-sig") as file:
-            return file.read()
+        with open(path, "rb") as file:
+            data = file.read(_LARGEST + 1)
+        if len(data) > _LARGEST:
+            problems.append(f"{label}: more than {_LARGEST:,} bytes; that is no file of requirements")
+            return None
+        return data.decode("utf-8-sig")
     except OSError as error:
         problems.append(f"{label}: cannot be read: {error.strerror}")
     except UnicodeDecodeError:

@@ -48,7 +48,7 @@ class Side:
         return SideSummary(
             self.label,
             self.kind,
-            snapshot=digest_of(encode_snapshot(found)),
+            snapshot=digest_of(encode_snapshot(found)) if found.identified else None,
             parity_root=found.parity_root,
             strict_digest=strict_digest(found),
         )

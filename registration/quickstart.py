@@ -88,7 +88,7 @@ def run(prefix: str, store: Store, destination: Path, bar: Bar, variables: Mappi
 
     def compared(path: str | Path) -> Outcome:
         with bar() as progress:
-            described = snapshot.describe(path, variables=variables, progress=progress)
+            described = snapshot.describe(path, variables=variables, identify=False, progress=progress)
         train = Side(NAME, "snapshot", snapshot.load(captured.snapshot, store), name=captured.snapshot)
         today = dt.datetime.now(tz=dt.timezone.utc).date()
         return _compared(assess(train, Side(str(path), "environment", described), today=today))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import tempfile
 import uuid
@@ -48,6 +49,7 @@ MODULES = "modules.json"
 AWAIT = 300
 
 _TAG = "envparity"
+_DOTTED = re.compile(r"[\w-]+(?:\.[\w-]+)*")
 
 
 class RegisteredOtherwiseError(RegistrationError, RuntimeError):
@@ -163,7 +165,7 @@ def _pack(
         here, notes[LOCK] = prepared.here, prepared.lock
     said("loading the model, to see what it imports")
     found = imports(model, here.python)
-    modules = sorted(found.names)
+    modules = sorted(name for name in found.names if _DOTTED.fullmatch(name))  # some programs make up others
     notes[MODULES] = json.dumps({"schema": 1, "modules": modules}, indent=1).encode()
     said(f"capturing {here.prefix}")
     pending = f"{snapshot_name(name)}/pending-{uuid.uuid4().hex[:12]}"

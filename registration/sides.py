@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from registration.subjects import find_subject
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from diffing.requirements import Requirements
     from diffing.sides import Side
@@ -30,12 +30,14 @@ def find_sides(
     *,
     requirements: str | None = None,
     fingerprint: bool | None = None,
+    cached: bool = False,
+    identify: bool = False,
     progress: Progress | None = None,
 ) -> list[Side]:
     """The sides that `texts` mean, in order; all of them are looked up before any is read.
 
     `requirements` is a file that becomes the first side. `fingerprint`: whether the numeric probe runs in live environments; None: if there
-    is something to compare it with. Raises NoSuchSubjectError, DiffError and SnapshotError.
+    is something to compare it with. `cached` and `identify`: see `describe`. Raises NoSuchSubjectError, DiffError and SnapshotError.
     """
     found = [Path(text) if os.path.isfile(text) else find_subject(text, store) for text in texts]
     labels = list(texts)
@@ -43,30 +45,27 @@ def find_sides(
         found.insert(0, Path(requirements))
         labels.insert(0, requirements)
     stored = {number: load(subject, store) for number, subject in enumerate(found) if not isinstance(subject, Path)}
-    live = [number for number, subject in enumerate(found) if isinstance(subject, Path) and subject.is_dir()]
+    prefixes = [subject for subject in found if isinstance(subject, Path) and subject.is_dir()]
     if fingerprint is None:
-        fingerprint = len(live) > 1 or any(side.facts.numeric is not None for side in stored.values())
-    return [
-        _side(labels[number], subject, stored.get(number), store, fingerprint=fingerprint, progress=progress)
-        for number, subject in enumerate(found)
-    ]
+        fingerprint = len(prefixes) > 1 or any(side.facts.numeric is not None for side in stored.values())
+
+    def live(prefix: Path) -> Description:
+        return describe(
+            prefix, store, fingerprint=bool(fingerprint), cached=cached, identify=identify, progress=progress
+        )
+
+    return [_side(labels[number], subject, stored.get(number), live) for number, subject in enumerate(found)]
 
 
 def _side(
-    label: str,
-    subject: Reference | Path,
-    stored: Description | None,
-    store: Store,
-    *,
-    fingerprint: bool,
-    progress: Progress | None,
+    label: str, subject: Reference | Path, stored: Description | None, live: Callable[[Path], Description]
 ) -> Side:
     from diffing.sides import Side
 
     if not isinstance(subject, Path):
         return Side(label, "snapshot", stored, name=subject.name or subject.snapshot)
     if subject.is_dir():
-        return Side(label, "environment", describe(subject, store, fingerprint=fingerprint, progress=progress))
+        return Side(label, "environment", live(subject))
     from diffing import requirements
 
     read = requirements.read(subject)
@@ -101,8 +100,13 @@ def load(reference: Reference, store: Store) -> Description:
     return snapshot.load(reference.snapshot, store)
 
 
-def describe(prefix: Path, store: Store, *, fingerprint: bool, progress: Progress | None) -> Description:
-    """A live environment, with the variables that this command was started with."""
+def describe(
+    prefix: Path, store: Store, *, fingerprint: bool, cached: bool, identify: bool, progress: Progress | None
+) -> Description:
+    """A live environment, with the variables that this command was started with.
+
+    `cached`: what was not touched since it was last read need not be read again; `identify`: whether its snapshot id is wanted.
+    """
     import snapshot
 
     return snapshot.describe(
@@ -110,6 +114,7 @@ def describe(prefix: Path, store: Store, *, fingerprint: bool, progress: Progres
         variables=os.environ,
         fingerprint=fingerprint,
         key=store.variables_key(),
-        cache=store.cache,
+        cache=store.cache if cached else None,
+        identify=identify,
         progress=progress,
     )

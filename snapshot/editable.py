@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from packaging.utils import canonicalize_name
 
 from snapshot.model import SOURCE_MOUNT, Finding
-from snapshot.scan import decode, encode, walk
+from snapshot.scan import decode, encode, read_regular, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -65,11 +65,10 @@ def find_sources(
 
 def _path_lines(root: str, path: str) -> list[str]:
     """Absolute directories that a `.pth` or `.egg-link` adds to the path; lines that import are code, not paths."""
-    try:
-        with open(os.path.join(encode(root), encode(path)), "rb") as file:
-            lines = [decode(line.strip()) for line in file.read().splitlines()]
-    except (FileNotFoundError, IsADirectoryError):  # a dangling link, or a directory of that name: no paths
-        return []
+    # A dangling link, or a directory of that name: no paths.
+    lines = [
+        decode(line.strip()) for line in (read_regular(os.path.join(encode(root), encode(path))) or b"").splitlines()
+    ]
     if path.endswith(".egg-link"):
         lines = lines[:1]
     return [line for line in lines if line.startswith("/") and not line.startswith(("import ", "import\t", "#"))]

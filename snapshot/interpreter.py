@@ -88,16 +88,21 @@ class Probing:
     def stop(self) -> None:
         """Give up: the answer is not wanted any more."""
         self._process.kill()
-        self._process.communicate()
+        self._process.wait()
+        # Not read to their end: what the interpreter started may hold them open for as long as it likes.
+        for pipe in (self._process.stdout, self._process.stderr):
+            if pipe is not None:
+                pipe.close()
 
     def result(self) -> Probe:
         """Wait for the answer. Raises InterpreterError."""
         try:
             out, err = self._process.communicate(timeout=PROBE_SECONDS)
         except subprocess.TimeoutExpired as error:
-            self._process.kill()
-            self._process.communicate()
-            raise InterpreterError(f"{self.python} did not answer within {PROBE_SECONDS:.0f} s") from error
+            self.stop()
+            raise InterpreterError(
+                f"{self.python} did not answer within {PROBE_SECONDS:.0f} s; name a working interpreter with --python"
+            ) from error
         if self._process.returncode:
             tail = err.decode("utf-8", "replace").strip().splitlines()
             raise InterpreterError(

@@ -49,6 +49,10 @@ class InvalidDigestError(SnapshotError, ValueError):
     """A digest that is not `sha256:` and 64 lower-case hexadecimal digits."""
 
 
+class UnidentifiedError(SnapshotError, ValueError):
+    """The digest of a layer's tar is needed, and the layer was described without it."""
+
+
 class Digest(str):
     """`sha256:` and 64 hexadecimal digits. A string, so that it is its own JSON form."""
 
@@ -137,17 +141,30 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Layer:
-    """A layer as the config has it. `size` is that of the uncompressed tar in bytes, `files` counts regular files."""
+    """A layer as the config has it. `size` is that of the uncompressed tar in bytes, `files` counts regular files.
+
+    `tar` is the digest of that tar, None where it was not made (`describe(identify=False)`): then the layer can be compared, and
+    not stored.
+    """
 
     kind: Kind
     name: str
     version: str | None
     mount: str
-    diff_id: Digest
+    tar: Digest | None
     tree: Digest
     files: int
     size: int
     parity: Digest | None
+
+    @property
+    def diff_id(self) -> Digest:
+        """The digest of the tar (OCI image-spec, config.md). Raises UnidentifiedError where it was not made."""
+        if self.tar is None:
+            raise UnidentifiedError(
+                f"layer {self.label} was described without the digest of its tar, so it has no identity; describe it with identify=True"
+            )
+        return self.tar
 
     @property
     def label(self) -> str:
@@ -157,7 +174,7 @@ class Layer:
 
     @property
     def sort_key(self) -> tuple[str, ...]:
-        return (self.kind.value, self.name, self.mount, self.version or "", self.diff_id)
+        return (self.kind.value, self.name, self.mount, self.version or "", self.tar or self.tree)
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +222,11 @@ class Snapshot:
     @cached_property
     def distributions(self) -> tuple[Layer, ...]:
         return tuple(layer for layer in self.layers if layer.kind is Kind.DISTRIBUTION)
+
+    @property
+    def identified(self) -> bool:
+        """Whether the snapshot has an id: only where the digest of every layer's tar is known."""
+        return all(layer.tar is not None for layer in self.layers)
 
     @property
     def files(self) -> int:

@@ -17,7 +17,8 @@ from urllib.parse import unquote, urlsplit
 from packaging.utils import canonicalize_name
 
 from snapshot.model import Finding
-from snapshot.scan import decode, encode
+from snapshot.requiring import can_be_read
+from snapshot.scan import decode, encode, read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -100,17 +101,20 @@ def _name_and_version(root: str, path: str) -> tuple[str, str, bool]:
     """What METADATA says; where there is none, what the directory is called, and False."""
     import importlib_metadata  # 15 ms: only a capture needs it
 
-    where = Path(os.fsdecode(os.path.join(encode(root), encode(path))))
+    place = os.path.join(encode(root), encode(path))
+    where = Path(os.fsdecode(place))
     stem = posixpath.basename(path).rpartition(".")[0]
     name, _, rest = stem.partition("-")
     fallback = rest.partition("-")[0] or "0"
+    if not can_be_read(place):
+        return name, fallback, False
     try:
         metadata = importlib_metadata.PathDistribution(where).metadata
     except (FileNotFoundError, ValueError):  # MetadataNotFound, from importlib-metadata 8.8 on; or not UTF-8
         return name, fallback, False
     if not metadata:
         return name, fallback, False
-    return metadata["Name"] or name, metadata["Version"] or fallback, True
+    return metadata.get("Name") or name, metadata.get("Version") or fallback, True
 
 
 def _metadata_in(site: str, found: Mapping[str, Found]) -> dict[str, list[str]]:
@@ -129,11 +133,7 @@ def _metadata_in(site: str, found: Mapping[str, Found]) -> dict[str, list[str]]:
 
 
 def _read(root: str, path: str) -> bytes | None:
-    try:
-        with open(os.path.join(encode(root), encode(path)), "rb") as file:
-            return file.read()
-    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
-        return None
+    return read_regular(os.path.join(encode(root), encode(path)))
 
 
 def _read_rows(root: str, item: Installed, inside: list[str], findings: list[Finding], *, directory: bool) -> None:

@@ -1,4 +1,4 @@
-"""Turn a plan into a layer: read each file once, and hash and frame it on the way."""
+"""Turn a plan into a layer: read each file once, and hash it and, for a tar, frame it on the way."""
 
 from __future__ import annotations
 
@@ -64,13 +64,15 @@ class Context:
     advance: Callable[[int], None]
 
 
-def pack(plan: Plan, context: Context, sink: Callable[[], Sink | None]) -> Packed:
-    """Read `plan`. `sink()` gives the place for the layer's tar, None to only hash; it is called anew when a file changed
-    under the reader and the layer is begun again. Raises ChangedError, UnreadableError.
+def pack(plan: Plan, context: Context, sink: Callable[[], Sink | None] | None) -> Packed:
+    """Read `plan`. `sink()` gives the place for the layer's tar, None to only hash it; it is called anew when a file changed
+    under the reader and the layer is begun again. Without `sink` there is no tar, and the layer has no digest of it: that
+    saves hashing every byte twice. Raises ChangedError, UnreadableError.
     """
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            return _Packer(plan, context, last=attempt == ATTEMPTS).run(sink())
+            packer = _Packer(plan, context, last=attempt == ATTEMPTS, framed=sink is not None)
+            return packer.run(sink() if sink is not None else None)
         except _Changed:
             _look_again(plan)
         except PermissionError as error:
@@ -93,10 +95,11 @@ def _look_again(plan: Plan) -> None:
 class _Packer:
     """One pass over one plan."""
 
-    def __init__(self, plan: Plan, context: Context, *, last: bool) -> None:
+    def __init__(self, plan: Plan, context: Context, *, last: bool, framed: bool) -> None:
         self._plan = plan
         self._context = context
         self._last = last
+        self._framed = framed
         self._entries: list[Entry] = []
         self._findings: list[Finding] = []
         self._pending: list[bytes] = []
@@ -115,7 +118,7 @@ class _Packer:
                 self._item(item, prepared.get(item.path))
         except FileNotFoundError as error:
             raise _Changed(os.fsdecode(error.filename)) from error
-        self._write(archive.END)
+        self._frame(archive.END)
         self._flush()
         tree = tuple(self._entries)
         encoded = encode_tree(tree)
@@ -124,10 +127,10 @@ class _Packer:
             name=plan.name,
             version=plan.version,
             mount=plan.mount,
-            diff_id=Digest.of_hex(self._hash.hexdigest()),
+            tar=Digest.of_hex(self._hash.hexdigest()) if self._framed else None,
             tree=digest_of(encoded),
             files=sum(entry.type == "f" for entry in tree),
-            size=self._size,
+            size=self._size if self._framed else archive.tar_size(tree),
             parity=parity_of(tree),
         )
         return Packed(layer, tree, encoded, located(plan.mount, (*preparer.findings, *self._findings)))
@@ -167,7 +170,7 @@ class _Packer:
         try:
             before = os.fstat(fd)
             data = os.read(fd, before.st_size + 1)
-            while len(data) <= before.st_size and (more := os.read(fd, CHUNK)):
+            while len(data) < before.st_size and (more := os.read(fd, CHUNK)):
                 data += more
             self._unchanged(item, before, os.fstat(fd), len(data))
         finally:
@@ -196,18 +199,20 @@ class _Packer:
         before = os.lstat(location)
         patches = prepared.patches if prepared is not None else ()
         entry = self._entry(item, before.st_size, "", prepared)
-        self._write(archive.header(entry))
-        self._flush()
+        if self._framed:
+            self._frame(archive.header(entry))
+            self._flush()
         digest, size, tail = sha256(), 0, b""
         for chunk in patched_chunks(location, patches, CHUNK):
             digest.update(chunk)
-            self._pass(chunk)
+            if self._framed:
+                self._pass(chunk)
             size += len(chunk)
             if prepared is None and not self._plan.portable:
                 self._mentions(item, tail + chunk)
                 tail = chunk[-4096:]
         self._unchanged(item, before, os.lstat(location), size)
-        self._write(archive.padding(size))
+        self._frame(archive.padding(size))
         self._check(item, prepared.raw if prepared is not None else digest.hexdigest())
         self._entries.append(replace(entry, sha256=digest.hexdigest()))
         self._context.advance(size)
@@ -267,15 +272,17 @@ class _Packer:
     def _file(self, item: Item, data: bytes, prepared: Prepared | None, digest: str | None = None) -> None:
         entry = self._entry(item, len(data), digest or sha256(data).hexdigest(), prepared)
         self._entries.append(entry)
-        self._pending += (archive.header(entry), data, archive.padding(len(data)))
-        self._held += len(data) + archive.BLOCK
-        if self._held >= CHUNK:
-            self._flush()
+        if self._framed:
+            self._pending += (archive.header(entry), data, archive.padding(len(data)))
+            self._held += len(data) + archive.BLOCK
+            if self._held >= CHUNK:
+                self._flush()
         self._context.advance(len(data))
 
     def _plain(self, entry: Entry) -> None:
         self._entries.append(entry)
-        self._write(archive.header(entry))
+        if self._framed:
+            self._frame(archive.header(entry))
 
     def _check(self, item: Item, digest: str) -> None:
         if item.recorded is not None and item.recorded != digest:
@@ -292,9 +299,10 @@ class _Packer:
         if finding not in self._findings[-2:]:  # a large file is looked at piece by piece
             self._findings.append(finding)
 
-    def _write(self, data: bytes) -> None:
-        self._pending.append(data)
-        self._held += len(data)
+    def _frame(self, data: bytes) -> None:
+        if self._framed:
+            self._pending.append(data)
+            self._held += len(data)
 
     def _flush(self) -> None:
         if self._pending:

@@ -59,7 +59,7 @@ class Plan:
     declared: Declared | None = None
 
     def location(self, item: Item) -> bytes:
-        return item.real or os.path.join(encode(self.root), encode(item.path))
+        return item.real or encode(f"{self.root}/{item.path}")
 
     @property
     def bytes(self) -> int:

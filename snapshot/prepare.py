@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 _PATHS_INSIDE = re.compile(
     r"(?:.*\.pth|.*\.egg-link|__editable__.*\.py|__editables?_.*\.py|direct_url\.json)\Z", re.DOTALL
 )
+#: How all these end: quicker to ask.
+_ENDS_INSIDE = (".pth", ".egg-link", ".py", ".json")
 _BUILD_FACTS = re.compile(
     r"(?:_sysconfigdata_.*\.py|_sysconfig_vars_.*\.json|build-details\.json|Makefile|python.*\.pc|python.*-config(?:\.py)?)\Z"
 )
@@ -99,27 +101,23 @@ class Preparer:
 
     def concerns(self, item: Item) -> bool:
         """Whether the stored bytes may differ, judged by the path alone."""
-        directory, name = posixpath.split(item.path)
-        kind = self._plan.kind
+        path, kind = item.path, self._plan.kind
+        directory, _, name = path.rpartition("/")
         if kind is Kind.MODEL:  # what it is to load it: nothing in it depends on the place
-            return may_hold_secrets(item.path, kind)
+            return may_hold_secrets(path, kind)
+        # A wheel for manylinux was built elsewhere: it cannot name a directory of this machine.
+        if not self._plan.portable and (".so" in name or directory == "bin" or kind is Kind.UNOWNED):
+            return True
         if item.found.stat.st_size > _LARGEST_TEXT:
-            return self._may_be_elf(item)
+            return False
         return (
             directory == "bin"
-            or kind in (Kind.UNOWNED, Kind.ENVIRONMENT)
-            or may_hold_secrets(item.path, kind)
-            or bool(_PATHS_INSIDE.match(name))
-            or (kind is Kind.INTERPRETER and bool(_BUILD_FACTS.match(name)))
-            or self._may_be_elf(item)
+            or kind is Kind.UNOWNED
+            or kind is Kind.ENVIRONMENT
+            or may_hold_secrets(path, kind)
+            or (name.endswith(_ENDS_INSIDE) and _PATHS_INSIDE.match(name) is not None)
+            or (kind is Kind.INTERPRETER and _BUILD_FACTS.match(name) is not None)
         )
-
-    def _may_be_elf(self, item: Item) -> bool:
-        # A wheel for manylinux was built elsewhere: it cannot name a directory of this machine.
-        if self._plan.portable:
-            return False
-        name = posixpath.basename(item.path)
-        return ".so" in name or posixpath.dirname(item.path) == "bin" or self._plan.kind is Kind.UNOWNED
 
     def one(self, item: Item) -> Prepared | None:
         """None: the bytes are stored as they are."""

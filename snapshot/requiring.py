@@ -68,10 +68,18 @@ def requires_of_metadata(metadata: str) -> list[str]:
     return [str(value) for value in HeaderParser().parsestr(metadata).get_all("Requires-Dist", [])]
 
 
+def can_be_read(path: bytes) -> bool:
+    """Whether a metadata directory holds files in the places of those that are read: a pipe or a device would never end."""
+    places = [path, *(os.path.join(path, name) for name in (b"METADATA", b"PKG-INFO", b"requires.txt"))]
+    return all(os.path.isfile(file) or os.path.isdir(file) or not os.path.exists(file) for file in places)
+
+
 def requires_of_directory(path: bytes) -> list[str]:
     """The same of a metadata directory on disk, an `.egg-info` with its own form too."""
     import importlib_metadata  # 15 ms: only a capture needs it
 
+    if not can_be_read(path):
+        return []
     try:
         return importlib_metadata.PathDistribution(Path(os.fsdecode(path))).requires or []
     except (FileNotFoundError, ValueError):  # no METADATA, or not UTF-8: a finding of its own says so

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
@@ -41,6 +42,27 @@ def encode(path: str) -> bytes:
 
 def decode(path: bytes) -> str:
     return path.decode("utf-8", "surrogateescape")
+
+
+def read_regular(path: bytes) -> bytes | None:
+    """The bytes of a file, through links; None where there is none, or something else: a pipe or a device would never end."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        if error.errno in (
+            errno.ENXIO,
+            errno.ELOOP,
+            errno.ENODEV,
+        ):  # a socket, links in a circle, a device without a driver
+            return None
+        raise
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        return None
+    with open(descriptor, "rb") as file:
+        return file.read()
 
 
 def walk(root: str, start: str = "", *, prune: Callable[[str], bool] | None = None) -> dict[str, Found]:

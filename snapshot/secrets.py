@@ -34,7 +34,7 @@ def is_secret_file(path: str) -> bool:
 
 def may_hold_secrets(path: str, kind: Kind) -> bool:
     """Whether `redact` is applied to the file of a layer of this kind."""
-    name = posixpath.basename(path)
+    name = path[path.rfind("/") + 1 :]
     return name in _CONFIGURATION or (kind is Kind.MODEL and bool(_OF_A_MODEL.match(name)))
 
 

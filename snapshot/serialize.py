@@ -115,11 +115,17 @@ class Reader:
 _UNSAFE = re.compile(r"(?:\A|/)\.{0,2}(?:/|\Z)")
 
 
+def _is_unsafe(path: str) -> bool:
+    """What `_UNSAFE` finds; most paths need not be searched for it."""
+    plain = path and path[0] not in "./" and path[-1] != "/" and "/." not in path and "//" not in path
+    return not plain and _UNSAFE.search(path) is not None
+
+
 def check_path(path: str, where: str, *, empty: bool = False) -> str:
     """Refuse a path that could leave the directory it is relative to."""
     if empty and not path:
         return path
-    if "\0" in path or _UNSAFE.search(path):
+    if "\0" in path or _is_unsafe(path):
         raise FormatError(f"{where}: unsafe path {path!r} (absolute, empty or with '.' or '..')")
     if path.count("/") >= DEEPEST:
         raise FormatError(f"{where}: {path[:40]!r}... has over {DEEPEST} levels")
@@ -208,7 +214,7 @@ def _plain_file(row: Any) -> Entry | None:
         and isinstance(path, str)
         and len(path) < DEEPEST
         and path.isascii()
-        and not _UNSAFE.search(path)
+        and not _is_unsafe(path)
         and "\0" not in path
     ):
         return Entry(path, "f", mode, size, digest)
@@ -269,7 +275,7 @@ def _substitutions(extra: Reader, room: int) -> tuple[tuple[int, str], ...]:
 
 
 def encode_snapshot(snapshot: Snapshot) -> bytes:
-    """The canonical config; its digest is the snapshot id."""
+    """The canonical config; its digest is the snapshot id. Raises UnidentifiedError where a layer has no diff_id."""
     return canonical(
         {
             "schema": _config_schema(snapshot),
@@ -294,8 +300,17 @@ def _config_schema(snapshot: Snapshot) -> int:
 
 
 def encode_layer(layer: Layer) -> dict[str, object]:
-    row: dict[str, object] = {name: getattr(layer, name) for name in Layer.__slots__}
-    row["kind"] = layer.kind.value
+    row: dict[str, object] = {
+        "kind": layer.kind.value,
+        "name": layer.name,
+        "version": layer.version,
+        "mount": layer.mount,
+        "diff_id": layer.diff_id,
+        "tree": layer.tree,
+        "files": layer.files,
+        "size": layer.size,
+        "parity": layer.parity,
+    }
     return {name: value for name, value in row.items() if value is not None}
 
 
@@ -354,7 +369,7 @@ def decode_layer(reader: Reader) -> Layer:
         name=reader.text("name"),
         version=reader.optional_text("version"),
         mount=check_path(reader.text("mount"), f"{reader.path}.mount", empty=True),
-        diff_id=reader.digest("diff_id"),
+        tar=reader.digest("diff_id"),
         tree=reader.digest("tree"),
         files=reader.count("files"),
         size=reader.count("size"),

@@ -16,7 +16,7 @@ from snapshot.parity import rule_for_path
 from snapshot.plan import Item, Plan, Survey, located
 from snapshot.relocate import Place, Places, is_distinctive
 from snapshot.requiring import still_required
-from snapshot.scan import encode, look, walk
+from snapshot.scan import encode, look, read_regular, walk
 from snapshot.secrets import is_secret_file
 from snapshot.standard import Standard
 
@@ -42,6 +42,8 @@ def survey(
     Excludes(exclude)  # what is wrong with a pattern shows before anything is read
     given = os.path.abspath(prefix)
     root = os.path.realpath(given)
+    if root in ("/usr", "/"):  # before it is walked through
+        raise NoEnvironmentError(f"{given} holds the whole system: make a virtual environment and capture that")
     executable = os.fspath(python) if python is not None else find_python(given)
     probing = Probing(executable, root)
     try:
@@ -118,8 +120,6 @@ def _check(given: str, kind: str, found: Mapping[str, Found], *, interpreter: bo
         raise NoEnvironmentError(
             f"{given} is an interpreter's own prefix: it cannot be captured without the interpreter"
         )
-    if given in ("/usr", "/"):
-        raise NoEnvironmentError(f"{given} holds the whole system: make a virtual environment and capture that")
 
 
 def _spellings(probe: Probe, base: str) -> tuple[str, ...]:
@@ -132,11 +132,11 @@ def _spellings(probe: Probe, base: str) -> tuple[str, ...]:
 
 
 def _sees_base(root: str) -> bool:
-    with open(os.path.join(root, "pyvenv.cfg"), encoding="utf-8", errors="replace") as file:
-        for line in file:
-            key, _, value = line.partition("=")
-            if key.strip().lower() == "include-system-site-packages":
-                return value.strip().lower() == "true"
+    text = (read_regular(encode(os.path.join(root, "pyvenv.cfg"))) or b"").decode("utf-8", "replace")
+    for line in text.splitlines():
+        key, _, value = line.partition("=")
+        if key.strip().lower() == "include-system-site-packages":
+            return value.strip().lower() == "true"
     return False
 
 

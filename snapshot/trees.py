@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -9,7 +10,7 @@ from snapshot.apart import decode_apart, only
 from snapshot.codec import unpack_small
 from snapshot.facts.document import decode_facts
 from snapshot.model import HOME, LARGEST_NOTE, NO_FACTS, Description, Digest, Kind, Tree
-from snapshot.serialize import FormatError, decode_record, decode_tree, digest_of
+from snapshot.serialize import FormatError, decode_record, decode_snapshot, decode_tree, digest_of
 from snapshot.store.backend import MissingBlobError
 from snapshot.store.manifest import FACTS_TYPE, RECORD_TYPE
 
@@ -90,14 +91,47 @@ def read_note(store: Store, reference: str, name: str) -> bytes | None:
     return read.get(name)
 
 
-class StoredTrees(Mapping[Digest, Tree]):
-    """The trees of a snapshot's layers; one is read from the store when it is first asked for."""
+class EncodedTrees(Mapping[Digest, Tree]):
+    """The trees of a snapshot's layers as bytes; one is decoded when it is first asked for."""
+
+    def __init__(self, read: dict[Digest, Tree]) -> None:
+        self._read = read
+
+    def __getitem__(self, digest: Digest) -> Tree:
+        if digest not in self._read:
+            self._read[digest] = decode_tree(self.content(digest), f"tree {digest.short}")
+        return self._read[digest]
+
+    @abstractmethod
+    def content(self, digest: Digest) -> bytes:
+        """A tree's bytes, verified against its digest. Raises KeyError where there is no such tree."""
+
+
+class HeldTrees(EncodedTrees):
+    """The trees of a live environment: `encoded` has all of them, `read` those of which the entries are at hand."""
+
+    def __init__(self, encoded: Mapping[Digest, bytes], read: dict[Digest, Tree]) -> None:
+        super().__init__(read)
+        self._encoded = encoded
+
+    def content(self, digest: Digest) -> bytes:
+        return self._encoded[digest]
+
+    def __iter__(self) -> Iterator[Digest]:
+        return iter(self._encoded)
+
+    def __len__(self) -> int:
+        return len(self._encoded)
+
+
+class StoredTrees(EncodedTrees):
+    """The trees of a stored snapshot; one is read from the store when it is first asked for."""
 
     def __init__(self, store: Store, manifest: Manifest, snapshot: Snapshot) -> None:
+        super().__init__({})
         self._store = store
         self._manifest = manifest
         self._labels = {layer.tree: layer.label for layer in snapshot.layers}
-        self._read: dict[Digest, Tree] = {}
 
     def __getitem__(self, digest: Digest) -> Tree:
         if digest not in self._read:
@@ -105,7 +139,6 @@ class StoredTrees(Mapping[Digest, Tree]):
         return self._read[digest]
 
     def content(self, digest: Digest) -> bytes:
-        """A tree's bytes, verified against its digest."""
         return read_content(self._store, self._manifest.content, digest, f"tree of {self._labels[digest]}")
 
     def __iter__(self) -> Iterator[Digest]:
@@ -119,7 +152,7 @@ def apart(
     trees: Mapping[Digest, Tree], tree: Digest, others: Mapping[Digest, Tree], other: Digest
 ) -> tuple[Tree, Tree]:
     """The entries of two trees that are not the very same in both. Raises KeyError for a tree that is not there."""
-    if isinstance(trees, StoredTrees) and isinstance(others, StoredTrees):
+    if isinstance(trees, EncodedTrees) and isinstance(others, EncodedTrees):
         return decode_apart(trees.content(tree), others.content(other), f"tree {tree.short} or {other.short}")
     mine, yours = trees[tree], others[other]
     return only(mine, yours), only(yours, mine)
@@ -129,7 +162,7 @@ def load(reference: str, store: Store) -> Description:
     """The description of a stored snapshot. Trees are read when they are asked for."""
     found = store.resolve(reference)
     manifest = store.manifest(found)
-    snapshot = store.snapshot(found)
+    snapshot = decode_snapshot(store.read(manifest.config), f"config {manifest.config.digest}")
     record = read_record(store, manifest)
     findings = record.findings if record is not None else ()
     return Description(snapshot, StoredTrees(store, manifest, snapshot), findings, read_facts(store, manifest))

@@ -19,7 +19,7 @@ from benchmarks.machine import describe_machine
 from benchmarks.parity.examining import CHANGES, examine
 from benchmarks.parity.laboratory import Laboratory
 from benchmarks.parity.observers import NotFinishedError, observers
-from benchmarks.parity.table import Row, document
+from benchmarks.parity.table import Row, document, times_document
 from benchmarks.parity.timing import timings
 from benchmarks.recipes import RECIPES
 from benchmarks.settling import Settling
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from benchmarks.parity.catalogue import Change
     from benchmarks.parity.laboratory import Serving
     from benchmarks.parity.observers import Observer
-    from benchmarks.parity.timing import Timed
 
 DOCS = Path(__file__).resolve().parent.parent.parent / "docs"
 #: The first two versions of the series: 12,000 files each.
@@ -44,20 +43,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = _parser().parse_args(arguments)
     work = (chosen.work or Path(platformdirs.user_cache_dir("envparity")) / "benchmarks").absolute()
     try:
-        uv = find_tool("uv")
-        laboratory = Laboratory(work / "parity", uv)
-        laboratory.prepare()
-        found, absent = observers(laboratory) if chosen.others else ([], [])
-        rows = [_row(laboratory, name, found) for name in chosen.only or CHANGES]
-        timed = _timed(work, uv, chosen.rounds) if chosen.times else []
+        text, good = _times(work, chosen.rounds) if chosen.times else _catalogue(work, chosen)
     except (BenchmarkError, DiffError, SnapshotError) as error:
         print(f"benchmarks.parity: error: {error}", file=sys.stderr)
         return 2
-    text = document(rows, timed, describe_machine(work), absent)
     print(text, end="")
     if chosen.write_docs:
-        (DOCS / "catalogue.md").write_text(text, encoding="utf-8")
-    return 0 if all(row.examined.as_expected for row in rows) and all(each.met for each in timed) else 1
+        (DOCS / ("parity-times.md" if chosen.times else "catalogue.md")).write_text(text, encoding="utf-8")
+    return 0 if good else 1
+
+
+def _catalogue(work: Path, chosen: argparse.Namespace) -> tuple[str, bool]:
+    laboratory = Laboratory(work / "parity", find_tool("uv"))
+    laboratory.prepare()
+    found, absent = observers(laboratory) if chosen.others else ([], [])
+    rows = [_row(laboratory, name, found) for name in chosen.only or CHANGES]
+    return document(rows, describe_machine(work), absent), all(row.examined.as_expected for row in rows)
 
 
 def _row(laboratory: Laboratory, name: str, others: Sequence[Observer]) -> Row:
@@ -84,10 +85,11 @@ def _sees(laboratory: Laboratory, observer: Observer, change: Change, serving: S
     return bool(said - laboratory.remembered[observer.name])
 
 
-def _timed(work: Path, uv: str, rounds: int) -> list[Timed]:
-    builder = Builder(work, uv, variables(choose_cache(work)), print, Settling(0, print))
+def _times(work: Path, rounds: int) -> tuple[str, bool]:
+    builder = Builder(work, find_tool("uv"), variables(choose_cache(work)), print, Settling(0, print))
     built = [builder.build(recipe) for recipe in RECIPES["series"][:VERSIONS]]
-    return timings(work, {each.name: each.prefix for each in built}, find_tool("envparity"), rounds)
+    timed = timings(work, {each.name: each.prefix for each in built}, find_tool("envparity"), rounds)
+    return times_document(timed, describe_machine(work)), all(each.met for each in timed)
 
 
 def _names(text: str) -> list[str]:
@@ -101,12 +103,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.parity", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--only", type=_names, metavar="NAME,...", help="only these changes")
     parser.add_argument("--no-others", dest="others", action="store_false", help="do not ask other tools")
-    parser.add_argument("--no-times", dest="times", action="store_false", help="do not measure times")
+    parser.add_argument("--times", action="store_true", help="measure how long comparisons take, instead")
     parser.add_argument("--rounds", type=int, default=5, metavar="N", help="counted rounds (default: %(default)s)")
     parser.add_argument(
         "--work", type=Path, metavar="DIR", help="where environments are kept (default: in the user's cache)"
     )
-    parser.add_argument("--write-docs", action="store_true", help="write docs/catalogue.md")
+    parser.add_argument("--write-docs", action="store_true", help="write docs/catalogue.md, or docs/parity-times.md")
     return parser
 
 

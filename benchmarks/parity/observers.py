@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -44,14 +45,15 @@ def observers(laboratory: Laboratory) -> tuple[list[Observer], list[str]]:
         Observer("uv pip sync", lambda _, serve: _uv(laboratory, serve, lock)),
     ]
     missing = []
-    if shutil.which("pip-sync"):
-        found.insert(2, Observer("pip-sync", lambda _, serve: _pip_sync(serve, lock)))
+    pip_sync = shutil.which("pip-sync", path=os.path.dirname(sys.executable)) or shutil.which("pip-sync")
+    if pip_sync:
+        found.insert(2, Observer("pip-sync", lambda _, serve: _pip_sync(pip_sync, serve, lock)))
     else:
         missing.append("pip-sync")
     found.append(Observer("diff -r", lambda train, serve: _lines(train, serve, ["diff", "-rq", "--no-dereference"])))
     if shutil.which("diffoscope"):
         options = ["diffoscope", "--exclude-directory-metadata=recursive", "--max-text-report-size=0", "--text=-"]
-        found.append(Observer("diffoscope", lambda train, serve: _lines(train, serve, options)))
+        found.append(Observer("diffoscope", lambda train, serve: _headings(_lines(train, serve, options))))
     else:
         missing.append("diffoscope")
     return found, missing
@@ -84,14 +86,19 @@ def _checked(_: Serving, serve: Serving) -> frozenset[str]:
     return frozenset(_said([serve.python, "-m", "pip", "check"], serve.environ)) - {"No broken requirements found."}
 
 
-def _pip_sync(serve: Serving, lock: Path) -> frozenset[str]:
-    said = _said(["pip-sync", "--dry-run", "--python-executable", serve.python, lock], serve.environ)
+def _pip_sync(pip_sync: str, serve: Serving, lock: Path) -> frozenset[str]:
+    said = _said([pip_sync, "--dry-run", "--python-executable", serve.python, lock], serve.environ)
     return frozenset(line for line in said if re.match(r"  \S|Would", line))
 
 
 def _uv(laboratory: Laboratory, serve: Serving, lock: Path) -> frozenset[str]:
     said = _said([laboratory.uv, "pip", "sync", "--dry-run", "--python", serve.python, lock], serve.environ)
     return frozenset(line for line in said if re.match(r" [-+~] ", line))
+
+
+def _headings(lines: frozenset[str]) -> frozenset[str]:
+    """Of diffoscope's report what it is about, and not the content: that has the copy's place in it, or a digest of it."""
+    return frozenset(line for line in lines if "── " in line)
 
 
 def _lines(train: Serving, serve: Serving, command: Sequence[str]) -> frozenset[str]:

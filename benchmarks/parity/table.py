@@ -22,13 +22,36 @@ class Row:
     others: Mapping[str, bool | None] = field(default_factory=dict)
 
 
-def document(rows: Sequence[Row], timed: Sequence[Timed], machine: Mapping[str, str], absent: Sequence[str]) -> str:
-    return "\n".join(_lines(rows, timed, machine, absent)) + "\n"
+def document(rows: Sequence[Row], machine: Mapping[str, str], absent: Sequence[str]) -> str:
+    """The page of the catalogue."""
+    return "\n".join(_lines(rows, machine, absent)) + "\n"
 
 
-def _lines(
-    rows: Sequence[Row], timed: Sequence[Timed], machine: Mapping[str, str], absent: Sequence[str]
-) -> Iterator[str]:
+def times_document(timed: Sequence[Timed], machine: Mapping[str, str]) -> str:
+    """The page of the times."""
+    return "\n".join(_times(timed, machine)) + "\n"
+
+
+def _times(timed: Sequence[Timed], machine: Mapping[str, str]) -> Iterator[str]:
+    yield "# How long a comparison takes"
+    yield ""
+    yield "`python -m benchmarks.parity --times --write-docs`: two versions of an MLflow environment, 12,000 files each, in turn, medians."
+    yield "A live environment is compared with a snapshot; beside it, each of its files is read and hashed once, on two cores."
+    yield ""
+    yield ", ".join(f"{name}: {value}" for name, value in machine.items()) + "."
+    yield ""
+    yield "| | bound | median | lowest to highest |"
+    yield "| --- | ---: | ---: | ---: |"
+    for each in timed:
+        bound = "" if each.bound is None else f"{each.bound:g} {each.unit}"
+        missed = "" if each.met else " **missed**"
+        yield (
+            f"| {each.name} | {bound} | {each.median:.3f} {each.unit}{missed} "
+            f"| {min(each.values):.3f} to {max(each.values):.3f} |"
+        )
+
+
+def _lines(rows: Sequence[Row], machine: Mapping[str, str], absent: Sequence[str]) -> Iterator[str]:
     changes = [row for row in rows if not row.examined.change.harmless]
     harmless = [row for row in rows if row.examined.change.harmless]
     tools = list(dict.fromkeys(name for row in rows for name in row.others))
@@ -52,19 +75,6 @@ def _lines(
     yield "Here a `yes` is a false alarm."
     yield ""
     yield from _table(harmless, tools, "")
-    if timed:
-        yield ""
-        yield "## How long it takes"
-        yield ""
-        yield "| | bound | median | lowest to highest |"
-        yield "| --- | ---: | ---: | ---: |"
-        for each in timed:
-            bound = "" if each.bound is None else f"{each.bound:g} {each.unit}"
-            missed = "" if each.met else " **missed**"
-            yield (
-                f"| {each.name} | {bound} | {each.median:.3f} {each.unit}{missed} "
-                f"| {min(each.values):.3f} to {max(each.values):.3f} |"
-            )
 
 
 def _table(rows: Sequence[Row], tools: Sequence[str], rule: str) -> Iterator[str]:

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 from diffing.observation import Observation
 from diffing.verdict import Level
+from snapshot.serialize import canonical, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from diffing.numeric import Moved
     from diffing.observing.sides import Sides
     from snapshot.facts.model import Numeric
 
@@ -35,35 +37,49 @@ def _backend(train: Numeric, serve: Numeric, announced: set[str]) -> Iterator[Ob
             yield Observation(
                 kind="numeric-dispatch" if (component == "numpy" and name in _DISPATCH) else "numeric-backend",
                 level=Level.NUMERIC,
-                subject=component,
+                subject=f"{component} {name}",
                 train=mine,
                 serve=yours,
-                attributes={"name": name},
-                # One component has several properties.
-                identity=(f"{name} {mine}", f"{name} {yours}"),
+                attributes={"component": component, "name": name},
             )
 
 
 def _results(train: Numeric, serve: Numeric) -> Iterator[Observation]:
+    """One observation for each group of measurements: what moves a product of matrices moves all that is made of them."""
     from diffing.numeric import moved
 
-    one, two = ({(row.group, row.name): row for row in side.measurements} for side in (train, serve))
+    one, two = ({(row.group, row.name): row.digest for row in side.measurements} for side in (train, serve))
     results = {(result.group, result.name): result for result in moved(train, serve)}
-    for key in sorted(one.keys() | two.keys()):
-        mine, yours = one.get(key), two.get(key)
-        digests = tuple(None if row is None else row.digest for row in (mine, yours))
-        if digests[0] == digests[1]:
-            continue
-        attributes = {
-            "group": key[0],
-            "ulps": f"{results[key].ulps:g}" if key in results else "an unknown number of",
-            "share": f"{results[key].share:.2g}" if key in results else "an unknown share",
-        }
+    groups: dict[str, list[str]] = {}
+    for group, name in sorted(one.keys() | two.keys()):
+        if one.get((group, name)) != two.get((group, name)):
+            groups.setdefault(group, []).append(name)
+    for group, names in groups.items():
+        # A measurement that only one side has cannot be said to have moved by anything.
+        found = [results[group, name] for name in names if (group, name) in results]
+        worst = max(found, key=lambda each: (each.ulps, each.share), default=None)
+        values = [_digest({name: side[group, name] for name in names if (group, name) in side}) for side in (one, two)]
         yield Observation(
             kind="numeric-result",
             level=Level.NUMERIC,
-            subject=key[1],
-            train=digests[0],
-            serve=digests[1],
-            attributes=attributes,
+            subject=f"{group} results",
+            train=values[0],
+            serve=values[1],
+            attributes={
+                "group": group,
+                "name": worst.name if worst else names[0],
+                "ulps": f"{worst.ulps:g}" if worst else "an unknown number of",
+                "share": f"{worst.share:.2g}" if worst else "an unknown share",
+            },
+            details=tuple(_line(name, results.get((group, name))) for name in names),
         )
+
+
+def _digest(results: dict[str, str]) -> str | None:
+    return digest_of(canonical(results)) if results else None
+
+
+def _line(name: str, result: Moved | None) -> str:
+    if result is None:
+        return f"{name}: only one side has it"
+    return f"{name}: up to {result.ulps:g} ULP, {result.share:.0%} of the sample"

@@ -11,7 +11,7 @@ from packaging.version import InvalidVersion, Version
 
 from diffing.comparison import has_base
 from snapshot.facts.model import PYTHON
-from snapshot.model import Kind
+from snapshot.model import PYTHON_MOUNT, Kind
 
 if TYPE_CHECKING:
     from diffing.model import EnvironmentDiff, FileChange, FileState
@@ -78,8 +78,19 @@ class Sides:
         rows = [module for side in (self.serve, self.train) for module in side.facts.modules or ()]
         return {module.name: module.owner for module in rows if module.owner and module.owner != PYTHON}
 
+    @cached_property
+    def one_is_base(self) -> bool:
+        """Whether one side is an interpreter's own prefix, and the other an environment made from one."""
+        kinds = {side.snapshot.environment.kind == "base" for side in (self.train, self.serve)}
+        return len(kinds) == 2
+
     def neutral(self, text: str) -> str:
-        """A path or an ABI tag without Python's minor version, where the two sides differ in it."""
+        """A path or an ABI tag without what the two sides differ in: Python's minor version, and where the interpreter lies.
+
+        A virtual environment has its base beside it; of an interpreter's own prefix, such as an image's, it is the environment.
+        """
+        if self.one_is_base:
+            text = text.removeprefix(f"{PYTHON_MOUNT}/")
         minors = {side.minor for side in self.interpreters}
         if len(minors) == 1:
             return text

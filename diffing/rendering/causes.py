@@ -72,6 +72,8 @@ def _cause(group: list[Difference], policy: PolicySummary) -> Cause:
             each.waived is not None,
             -each.severity,
             each.level is not Level.DISTRIBUTIONS,
+            each.level is Level.NUMERIC
+            and (each.train or "").startswith("sha256:"),  # what computes, then what comes out
         )
     )
     refused = beyond(group[0], policy)

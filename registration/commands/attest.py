@@ -56,7 +56,7 @@ def attest(
 ) -> int:
     """Compare B with A as diff does, and sign what came out: an in-toto statement in a DSSE envelope.
 
-    A and B are snapshots or prefixes of environments. A verdict beyond the policy is signed too: that a check failed is as worth
+    A and B are snapshots or prefixes of environments, of which every byte is read. A verdict beyond the policy is signed too: that a check failed is as worth
     knowing as that it passed.
 
     \b
@@ -65,6 +65,7 @@ def attest(
                 2 wrong use or an error (nothing is signed)
     """  # noqa: D301 (a backspace: click keeps the lines)
     from diffing import attesting, dsse, keys
+    from registration.commands.diff import write
     from snapshot.serialize import canonical
 
     private = keys.read_private(key)  # before the work, and not after it
@@ -76,8 +77,7 @@ def attest(
     if output is None:
         click.echo(envelope, nl=False)
     else:
-        with open(output, "wb") as opened:
-            opened.write(envelope)
+        write(envelope, output)
         _print(report, output, keys.keyid(private.public_key()), statement if as_json else None)
     return 0 if report.passed else 1
 
@@ -85,12 +85,14 @@ def attest(
 def report_of(
     invocation: Invocation, train: str, serve: str, *, model: str | None, policy: str | None, fingerprint: bool | None
 ) -> Report:
-    """What `envparity diff` finds."""
+    """What `envparity diff --no-cache` finds, with the id of each snapshot: what is signed rests on every byte."""
     from registration.commands.diff import reports_of
     from registration.sides import find_sides
 
     with progress_bar() as progress:
-        one, other = find_sides((train, serve), invocation.store, fingerprint=fingerprint, progress=progress)
+        one, other = find_sides(
+            (train, serve), invocation.store, fingerprint=fingerprint, identify=True, progress=progress
+        )
         (report,) = reports_of(one, [other], invocation.store, model=model, policy=policy)
     return report
 

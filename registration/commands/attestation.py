@@ -73,7 +73,7 @@ def _root_of(subject: str, invocation: Invocation) -> str:
     found = find_subject(subject, store)
     with progress_bar() as progress:
         described = (
-            snapshot.describe(found, progress=progress)
+            snapshot.describe(found, identify=False, progress=progress)  # every byte of it: no cache
             if isinstance(found, Path)
             else snapshot.load(found.snapshot, store)
         )

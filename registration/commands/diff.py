@@ -63,6 +63,11 @@ class OutputError(RegistrationError, OSError):
     default=None,
     help="Run the numeric probe in live environments. Default: if the other side has one.",
 )
+@click.option(
+    "--no-cache",
+    is_flag=True,
+    help="Read every byte of live environments. Default: not of files that were not touched since they were last read.",
+)
 @click.pass_obj
 def diff(
     invocation: Invocation,
@@ -77,6 +82,7 @@ def diff(
     everything: bool,
     plan: bool,
     fingerprint: bool | None,
+    no_cache: bool,
 ) -> int:
     """Compare environments with the one that a model was trained in.
 
@@ -105,7 +111,12 @@ def diff(
         from registration.sides import find_sides
 
         train, *others = find_sides(
-            sides, invocation.store, requirements=requirements, fingerprint=fingerprint, progress=progress
+            sides,
+            invocation.store,
+            requirements=requirements,
+            fingerprint=fingerprint,
+            cached=not no_cache,
+            progress=progress,
         )
         reports = reports_of(train, others, invocation.store, model=model, policy=policy)
     if plan:
@@ -166,7 +177,12 @@ def _write(text: str, output: str | None) -> None:
     if output is None:
         click.echo(text, nl=False)
         return
+    write(text.encode("utf-8", "backslashreplace"), output)
+
+
+def write(data: bytes, output: str) -> None:
+    """Write what a command made to the file `output`. Raises OutputError."""
     try:
-        Path(output).write_bytes(text.encode("utf-8", "backslashreplace"))
+        Path(output).write_bytes(data)
     except OSError as error:
         raise OutputError(f"cannot write the report to {output}: {error.strerror}") from error

@@ -114,7 +114,9 @@ def _of_files(
         native=libraries,
     )
     if memory is not None and not listing.looked_outside:
-        memory.add("files", stamp, facts, _witnesses(libraries))
+        # A stamp covers a link and not where it leads.
+        links = {os.fsdecode(listing.location(path)) for path in listing if listing.is_link(path)}
+        memory.add("files", stamp, facts, _witnesses(libraries) | links)
     return facts
 
 

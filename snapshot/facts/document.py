@@ -100,7 +100,11 @@ def _list(value: object, path: str) -> list[Any]:
 
 def _items(inner: Decoder) -> Decoder:
     def decode(value: object, path: str) -> tuple[Any, ...]:
-        return tuple([inner(item, f"{path}[{number}]") for number, item in enumerate(_list(value, path))])
+        found = _list(value, path)
+        try:
+            return tuple([inner(item, path) for item in found])
+        except FormatError:  # now the path of each is worth its time
+            return tuple([inner(item, f"{path}[{number}]") for number, item in enumerate(found)])
 
     return decode
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from snapshot.facts.model import PYTHON
 from snapshot.model import PYTHON_MOUNT, Kind
-from snapshot.scan import decode, encode
+from snapshot.scan import decode, encode, read_regular
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -118,6 +118,9 @@ class Listing:
         except OSError:  # no directory, or not to be read: Python finds nothing in it either
             return set()
 
+    def is_link(self, path: str) -> bool:
+        return self._files[path][1].found.is_link
+
     def is_file(self, path: str) -> bool:
         """Whether Python would take `path` for a file: links are followed."""
         path = self._resolved(path)
@@ -128,8 +131,4 @@ class Listing:
 
     def read(self, path: str) -> bytes | None:
         """A file's bytes; None where there is none, or nothing that can be read as one."""
-        try:
-            with open(self.location(path), "rb") as file:
-                return file.read()
-        except (KeyError, FileNotFoundError, IsADirectoryError, NotADirectoryError):
-            return None
+        return read_regular(self.location(path)) if path in self._files else None

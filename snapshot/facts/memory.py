@@ -66,8 +66,8 @@ class Memory:
         """What was neither found nor added is kept too: a capture without a fingerprint does not forget it."""
         merged = {**self._known, **self._fresh}
         if merged != self._known:
-            # Who may not write it does without: the next capture takes longer, and is right.
-            with suppress(PermissionError):
+            # Who cannot write it does without: the next capture takes longer, and is right.
+            with suppress(OSError):
                 replace_cached(self._path, canonical(merged))
 
 

@@ -82,7 +82,7 @@ def _entry_points(data: bytes) -> tuple[tuple[str, str, str], ...]:
     """Group, name and value of each line, as the entry points specification of PyPA has them."""
     rows = set()
     group = ""
-    for line in map(str.strip, decode(data).splitlines()):
+    for line in map(str.strip, decode(redact(data)[0]).splitlines()):  # a value may be any text, a URL too
         name, separator, value = line.partition("=")
         if line.startswith("[") and line.endswith("]"):
             group = line[1:-1].strip()

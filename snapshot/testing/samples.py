@@ -34,7 +34,7 @@ def sample_snapshot(names: Iterable[str]) -> Snapshot:
             name=name,
             version="1.0",
             mount="",
-            diff_id=content_of(name, "tar"),
+            tar=content_of(name, "tar"),
             tree=content_of(name, "tree"),
             files=1,
             size=10240,

@@ -15,6 +15,7 @@ from diffing.modeldigest import model_digest
 from diffing.report import Coverage, SideSummary, Unknown, Waiver
 from diffing.verdict import Verdict
 from snapshot.model import Digest
+from snapshot.serialize import digest_of, encode_snapshot
 from tests.attested import GOLDEN, MODEL, TEST_KEY, TEST_PUB, difference, digest, report
 
 PUB = GOLDEN / "test-key.pem.pub"
@@ -326,3 +327,15 @@ def test_exit_codes_stand_below_each_other(envparity):
     said = envparity("verify-attestation", "--help").stdout
     for code in (1, 2):
         assert re.search(rf"^ +{code} \w", said, re.MULTILINE)
+
+
+def test_a_proof_rests_on_every_byte(envparity, trained, library, environment, key, make, tmp_path):
+    """What is signed, and what is held against it, is never taken from the cache; the statement has the snapshot's id."""
+    library.environments["live"] = described = make.training()
+    out = tmp_path / "proof.json"
+    envparity("attest", "churn/3", "live", "--key", key, "--output", out)
+    proved = envparity.json("verify-attestation", out, "--key", PUB, "--against", "live")
+    asked = [call[2] for call in library.calls if call[0] == "describe"]
+    assert [(each.get("cache"), each["identify"]) for each in asked] == [(None, True), (None, False)]
+    digest = proved["statement"]["subject"][1]["digest"]
+    assert digest["sha256"] == digest_of(encode_snapshot(described.snapshot)).hex

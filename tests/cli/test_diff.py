@@ -174,3 +174,10 @@ def test_the_probe_runs_if_there_is_something_to_compare_with(envparity, library
     assert asked("churn/3", "live", "--fingerprint") == [True]
     assert asked("live", "other") == [True, True]
     assert asked("live", "other", "--no-fingerprint") == [False, False]
+
+
+def test_what_is_remembered_is_left_out_on_request(envparity, library, trained, live, store):
+    envparity("diff", "churn/3", "live", code=1)
+    envparity("diff", "churn/3", "live", "--no-cache", code=1)
+    asked = [(call[2]["cache"], call[2]["identify"]) for call in library.calls if call[0] == "describe"]
+    assert asked == [(store.cache, False), (None, False)]

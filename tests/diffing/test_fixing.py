@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import replace
+from datetime import date
 
 import pytest
 from packaging.requirements import Requirement
 
+from diffing.assessing import assess
 from diffing.fixing import Plan, Step, fix, pin_of, plan
 from diffing.policy import DEFAULT
 from diffing.report import Counts, Coverage, PolicySummary, Report
 from diffing.requirements import read
 from diffing.sides import Side
-from diffing.testing import description, file, layer
+from diffing.testing import description, file, full_facts, layer
 from diffing.verdict import Verdict
-from snapshot.facts.model import DistributionFacts, Facts, Source
+from snapshot.facts.model import DistributionFacts, Facts, Source, Variable, Variables
 from snapshot.model import Kind
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -236,3 +238,24 @@ def test_a_long_one_is_the_plan():
     found = fixed(Verdict.DRIFTED, live(environment(**names), "/train it"), live(environment()))
     assert found.command == "envparity diff --plan '/train it' /srv/env | sh"
     assert len(found.pins) == 30
+
+
+def test_where_the_files_are_equal_only_variables_are_left():
+    def side(label, *variables):
+        found = environment(a="1")
+        return Side(
+            label, "snapshot", replace(found, facts=replace(found.facts, variables=Variables(variables))), name="m/1"
+        )
+
+    threads = Variable("OMP_NUM_THREADS", "threads", "2"), Variable("LD_PRELOAD", "loader", None, "sha256:" + "1" * 64)
+    other = Variable("OMP_NUM_THREADS", "threads", "1"), Variable("MKL_CBWR", "determinism", "a b")
+    found = assess(side("m/1", *threads), side("live", *other), today=date(2026, 11, 22)).fix
+    assert found.command == "unset MKL_CBWR && export OMP_NUM_THREADS=2"
+    assert found.summary.endswith("in the serving process; not known is the value of LD_PRELOAD")
+    back = assess(side("m/1", *other), side("live", *threads), today=date(2026, 11, 22)).fix
+    assert "export 'MKL_CBWR=a b'" in back.command
+    one = environment(a="1")
+    elsewhere = replace(one, facts=full_facts())
+    host = replace(one, facts=replace(full_facts(), host=replace(full_facts().host, libc_version="2.99")))
+    report = assess(Side("m/1", "snapshot", elsewhere, name="m/1"), live(host), today=date(2026, 11, 22))
+    assert (report.verdict, report.fix) == (Verdict.NUMERIC, None)  # no command makes another machine of this one

@@ -203,8 +203,8 @@ def test_what_computes():
     other = Numeric((("numpy", "dispatch", "AVX2"), ("openblas", "kernel", "SkylakeX")), ())
     found = seen(env(numeric=one), env(numeric=other)).found
     assert [(item.kind, item.subject, item.attributes["name"], item.train, item.serve) for item in found] == [
-        ("numeric-backend", "openblas", "kernel", "Haswell", "SkylakeX"),
-        ("numeric-dispatch", "numpy", "dispatch", "AVX2 AVX512F", "AVX2"),
+        ("numeric-backend", "openblas kernel", "kernel", "Haswell", "SkylakeX"),
+        ("numeric-dispatch", "numpy dispatch", "dispatch", "AVX2 AVX512F", "AVX2"),
     ]
 
 

@@ -29,7 +29,7 @@ def test_the_two_files_look_alike():
 def test_a_snapshot_cannot_put_its_files_in_place_of_anothers(ground, verify):
     """A layer that claims the diff_id of a good one must not be what the good snapshot is restored from."""
     good, evil = built(file("m.py", GOOD)), built(file("m.py", EVIL))
-    evil.layer = replace(evil.layer, diff_id=good.layer.diff_id)
+    evil.layer = replace(evil.layer, tar=good.layer.diff_id)
     ground.publish(evil, name="evil")
     ground.publish(good, name="good")
     with contextlib.suppress(SnapshotError):

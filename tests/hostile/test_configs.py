@@ -165,7 +165,7 @@ def test_a_layers_parity_that_is_not_its_trees_is_found_by_verify(ground):
 
 
 def test_a_diff_id_that_is_not_the_tars_is_found_by_verify(ground):
-    part = replace(PART, layer=replace(PART.layer, diff_id=ANY))
+    part = replace(PART, layer=replace(PART.layer, tar=ANY))
     stored = publish(ground.store, part)
     problems = verify("x", ground.store).problems
     assert [(problem.kind, problem.path) for problem in problems] == [("damaged", "unowned")]

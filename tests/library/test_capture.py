@@ -152,3 +152,10 @@ def test_bytecode_that_is_stale_is_compiled_anew(environment, store, tmp_path, s
     code = "import thing; print(thing.answer)"
     done = subprocess.run([destination / "bin" / "python", "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout == "43\n"
+
+
+def test_metadata_without_a_name_is_called_like_its_directory(environment):
+    (note,) = environment.glob("lib/python*/site-packages/thing-1.0.dist-info")
+    (note / "METADATA").write_text("a text without a header\n")
+    (found,) = snapshot.describe(environment).snapshot.distributions
+    assert found.label == "thing 1.0"

@@ -94,7 +94,7 @@ LAYERS = st.lists(
         name=st.sampled_from("abc"),
         version=st.sampled_from([None, "1", "2"]),
         mount=st.sampled_from(["", ".envparity/python"]),
-        diff_id=HEX.map(Digest.of_hex),
+        tar=HEX.map(Digest.of_hex),
         tree=HEX.map(Digest.of_hex),
         files=st.integers(0, 9),
         size=st.integers(0, 9),
@@ -107,7 +107,7 @@ LAYERS = st.lists(
 @law
 @given(LAYERS, st.randoms(use_true_random=False))
 def test_the_order_and_the_encoding_of_layers_do_not_count(layers, random):
-    shuffled = [replace(layer, diff_id=layer.tree, files=0, size=1, mount="") for layer in layers]
+    shuffled = [replace(layer, tar=layer.tree, files=0, size=1, mount="") for layer in layers]
     random.shuffle(shuffled)
     assert parity_root(INTERPRETER, ENVIRONMENT, shuffled) == parity_root(INTERPRETER, ENVIRONMENT, layers)
 
