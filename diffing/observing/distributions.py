@@ -106,7 +106,7 @@ def _kind(change: DistributionChange, sides: Sides) -> str | None:
     wheel = _wheel(change.name, before.version or "", sides)
     if wheel["recorded"] == "no":
         return None  # somebody edited it: then each file is named
-    if wheel["tags"] == "other":
+    if wheel["tags"] in {"other", "python"}:
         return "distribution-wheel"
     return "distribution-wheel" if differing > 1 and max(before.files, after.files) < 2 * differing else None
 
@@ -121,9 +121,21 @@ def _wheel(name: str, version: str, sides: Sides) -> dict[str, str]:
     train, serve = (row for row in rows if row is not None)
     edited = any(row.modified or row.missing for row in (train, serve))
     return {
-        "tags": "same" if sorted(train.tags) == sorted(serve.tags) else "other",
+        "tags": _tags(train.tags, serve.tags, sides),
         "recorded": "no" if edited else "yes" if train.record and serve.record else "unknown",
     }
+
+
+def _tags(train: tuple[str, ...], serve: tuple[str, ...], sides: Sides) -> str:
+    """`same`, `python` where they are for the two sides' minor versions of Python and otherwise the same, or `other`."""
+    if sorted(train) == sorted(serve):
+        return "same"
+    minors = [side.minor.replace(".", "") for side in sides.interpreters]
+    plain = [
+        sorted(tag.replace(f"cp{minor}", "cp") for tag in tags)
+        for tags, minor in zip((train, serve), minors, strict=True)
+    ]
+    return "python" if minors[0] != minors[1] and plain[0] == plain[1] else "other"
 
 
 def observe_metadata(sides: Sides, groups: Mapping[str, DistributionGroup]) -> Iterator[Observation]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -181,8 +182,19 @@ def _write(text: str, output: str | None) -> None:
 
 
 def write(data: bytes, output: str) -> None:
-    """Write what a command made to the file `output`. Raises OutputError."""
+    """Write what a command made to the file `output`: all of it or nothing, but for a pipe or a device. Raises OutputError."""
+    path = Path(output)
     try:
-        Path(output).write_bytes(data)
+        if path.exists() and not path.is_file():
+            path.write_bytes(data)
+            return
+        target = path.resolve()  # what a link leads to is replaced, not the link
+        fresh = target.with_name(f".{target.name}.{os.getpid()}.new")
+        try:
+            fresh.write_bytes(data)
+            fresh.replace(target)
+        except OSError:
+            fresh.unlink(missing_ok=True)
+            raise
     except OSError as error:
         raise OutputError(f"cannot write the report to {output}: {error.strerror}") from error

@@ -87,6 +87,15 @@ def test_other_tags_are_another_wheel_whatever_differs():
     assert (found.kind, found.attributes["tags"]) == ("distribution-wheel", "other")
 
 
+def test_a_wheel_for_the_other_minor_version_of_python_is_what_there_must_be():
+    one = env(dist(), distributions=(said(tags=("cp311-cp311-linux_x86_64",)),))
+    other = env(dist(core=b"x"), distributions=(said(tags=("cp312-cp312-linux_x86_64",)),), version="3.12.1")
+    (found,) = [each for each in seen(one, other).found if each.kind == "distribution-wheel"]
+    assert found.attributes["tags"] == "python"
+    same = env(dist(core=b"x"), distributions=(said(tags=("cp312-cp312-linux_x86_64",)),))
+    assert only(one, same).attributes["tags"] == "other"
+
+
 def test_where_it_came_from():
     source = Source("https://example.org/click.git", "git", "a1b2")
     one, other = env(dist(), distributions=(said(),)), env(dist(), distributions=(said(source=source),))

@@ -52,7 +52,7 @@ KINDS = {
     "distribution-version": {"change": CHANGES},
     "distribution-added": {},
     "distribution-removed": {},
-    "distribution-wheel": {"tags": ["same", "other", "unknown"], "recorded": ["yes", "unknown"]},
+    "distribution-wheel": {"tags": ["same", "python", "other", "unknown"], "recorded": ["yes", "unknown"]},
     "distribution-source": {"files": ["same", "other"], "commit": ["same", "other"]},
     "file-content": FILE,
     "file-added": FILE,
