@@ -61,13 +61,14 @@ def deploy(
     verify: Literal["full", "quick"] = "quick",
     link: Link = "auto",
     candidates: Iterable[str | os.PathLike[str]] = (),
+    cache: str | os.PathLike[str] | None = None,
     tracking_uri: str | None = None,
     progress: Progress | None = None,
     events: Callable[[Event], None] | None = None,
 ) -> Deployed:
     """Make the environment and the model of `model_uri` at `destination`, which is missing, empty, or has this very snapshot.
 
-    `model_uri`, `store` and `tracking_uri` as in `resolving.resolve`; `destination` may be a function of what was resolved. `policy`: a policy
+    `model_uri`, `store`, `cache` and `tracking_uri` as in `resolving.resolve`; `destination` may be a function of what was resolved. `policy`: a policy
     or its file; `variables`: those that a server will be started with; `verify`, `link` and `candidates` as in `snapshot.restore`. Each step is
     given to `events`, and stands in the log at `.envparity/deploy.jsonl` in the end. What is refused is taken away again, unless it was there
     before.
@@ -77,7 +78,7 @@ def deploy(
     log = Log(events)
     chosen = _policy(policy)
     with log.step("resolve") as step:
-        target = resolve(model_uri, store, tracking_uri=tracking_uri)
+        target = resolve(model_uri, store, cache=cache, tracking_uri=tracking_uri)
         step.detail = f"{target.label} is snapshot {target.reference.snapshot.short}"
     place = Path(os.path.abspath(destination(target) if callable(destination) else destination))
     with claimed(place) as claim:

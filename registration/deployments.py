@@ -92,12 +92,20 @@ class Deployments:
     """The deployments in one directory. Changes of one deployment wait for each other, between processes too."""
 
     def __init__(
-        self, directory: str | os.PathLike[str], variables: Mapping[str, str], store: Store | None = None
+        self,
+        directory: str | os.PathLike[str],
+        variables: Mapping[str, str],
+        store: Store | None = None,
+        *,
+        cache: str | None = None,
     ) -> None:
-        """`variables` are those that servers run with, `store` the one for deployments whose settings name none."""
+        """`variables` are those that servers run with, `store` the one for deployments whose settings name none; `cache` is that of every
+        other store.
+        """
         self.directory = Path(os.path.abspath(directory))
         self._variables = variables
         self._store = store
+        self._cache = cache
 
     def create(self, name: str, model_uri: str, settings: Settings | None = None) -> State:
         """Deploy and serve; returns when the server has answered. Raises DeploymentExistsError, and what `deploy` and `Server` raise."""
@@ -209,10 +217,11 @@ class Deployments:
         done = deploy(
             new.model_uri,
             home / "env",
-            self._store if settings.store is None else Store(settings.store),
+            self._store if settings.store is None else Store(settings.store, cache=self._cache),
             policy=settings.policy,
             variables=self._variables,
             verify=settings.verify,
+            cache=self._cache,
             tracking_uri=settings.tracking_uri,
             events=log.take,
         )

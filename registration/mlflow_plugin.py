@@ -79,7 +79,13 @@ def run_local(name: str, model_uri: str, flavor: str | None = None, config: Mapp
         port = _whole("port", given.pop("port")) if "port" in given else None
         settings = _settings(given, Settings())
         serve_until_ended(
-            model_uri, _store(settings.store, model_uri), settings, port=port, variables=os.environ, title=name
+            model_uri,
+            _store(settings.store, model_uri),
+            settings,
+            cache=_cache(),
+            port=port,
+            variables=os.environ,
+            title=name,
         )
 
 
@@ -158,7 +164,7 @@ class EnvparityDeploymentClient(BaseDeploymentClient):  # type: ignore[misc]  # 
             return PredictionsResponse.from_json(answer.decode("utf-8"))
 
     def _deployments(self, model_uri: str = "") -> Deployments:
-        return Deployments(_directory(self.target_uri), os.environ, _store(None, model_uri))
+        return Deployments(_directory(self.target_uri), os.environ, _store(None, model_uri), cache=_cache())
 
     def _document(self, state: State) -> dict[str, Any]:
         deployments, current = self._deployments(), state.current
@@ -215,7 +221,11 @@ def _store(chosen: str | None, model_uri: str) -> Store | None:
     where = chosen or os.environ.get("ENVPARITY_STORE") or None
     if where is None and (model_uri.startswith("models:") or not model_uri):
         return None
-    return Invocation(where, cache=os.environ.get("ENVPARITY_CACHE") or None).store
+    return Invocation(where, cache=_cache()).store
+
+
+def _cache() -> str | None:
+    return os.environ.get("ENVPARITY_CACHE") or None
 
 
 def _settings(config: Mapping[str, Any] | None, known: Settings) -> Settings:

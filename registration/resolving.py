@@ -32,10 +32,16 @@ class Target:
     reference: Reference
 
 
-def resolve(model_uri: str, store: Store | None = None, *, tracking_uri: str | None = None) -> Target:
+def resolve(
+    model_uri: str,
+    store: Store | None = None,
+    *,
+    cache: str | os.PathLike[str] | None = None,
+    tracking_uri: str | None = None,
+) -> Target:
     """Find the snapshot of `models:/NAME/VERSION`, `models:/NAME@ALIAS`, or of a snapshot's own name or id.
 
-    `store` None: the one that the model version's tags name. `tracking_uri` None: the one that MLflow uses.
+    `store` None: the one that the model version's tags name, with `cache` as its cache. `tracking_uri` None: the one that MLflow uses.
     Raises NotDeployableError, MlflowError, and UnknownSnapshotError or AmbiguousSnapshotError for a snapshot's name.
     """
     if not model_uri.startswith(_SCHEME):
@@ -51,7 +57,7 @@ def resolve(model_uri: str, store: Store | None = None, *, tracking_uri: str | N
         raise NotDeployableError(
             f"{label} was registered without its environment (it has no tag {tags.SNAPSHOT}); register it with env_pack"
         )
-    chosen = store or _tagged_store(label, tagged)
+    chosen = store or _tagged_store(label, tagged, cache)
     try:
         reference = chosen.resolve(snapshot)
     except UnknownSnapshotError as error:
@@ -63,14 +69,14 @@ def resolve(model_uri: str, store: Store | None = None, *, tracking_uri: str | N
     return Target(model_uri, label, chosen, reference)
 
 
-def _tagged_store(label: str, tagged: dict[str, str]) -> Store:
+def _tagged_store(label: str, tagged: dict[str, str], cache: str | os.PathLike[str] | None) -> Store:
     path = tagged.get(tags.STORE, "")
     if not path or not os.path.isdir(path):
         raise NotDeployableError(
             f"{label} says that its snapshot is in the store {path or '(none)'}, which is not on this host; give the store "
             "that has it (--store)"
         )
-    return Store(path)
+    return Store(path, cache=cache)
 
 
 def _compare(label: str, store: Store, reference: Reference, parity_root: str | None) -> None:

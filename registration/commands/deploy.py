@@ -93,6 +93,7 @@ def deployed(
             variables=os.environ,
             verify=verify,
             candidates=HostInterpreters(os.environ),
+            cache=invocation.cache,
             tracking_uri=tracking_uri,
             progress=progress,
             events=events,

@@ -110,6 +110,7 @@ def serve_until_ended(
     store: Store | None,
     settings: Settings,
     *,
+    cache: str | None,
     port: int | None,
     variables: Mapping[str, str],
     title: str,
@@ -127,6 +128,7 @@ def serve_until_ended(
             policy=settings.policy,
             variables=variables,
             verify=settings.verify,
+            cache=cache,
             tracking_uri=settings.tracking_uri,
         )
 

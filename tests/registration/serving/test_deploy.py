@@ -56,6 +56,14 @@ def test_an_alias_is_the_version_that_it_names(registry, tmp_path):
     assert fetched.files < 100  # the model; the environment is unpacked already
 
 
+def test_the_cache_that_was_asked_for_is_used_with_the_store_of_the_tags(registry, tmp_path):
+    words = ["--cache", str(tmp_path / "cache"), "deploy", "models:/prices/1", str(tmp_path / "x"), "--json"]
+    done = CliRunner().invoke(main, words)
+    fetched = next(row for row in json.loads(done.stdout)["events"] if row["event"] == "fetch")
+    assert fetched["files"] > 1000
+    assert names(tmp_path / "cache" / "layers")
+
+
 def test_a_snapshot_is_deployed_by_its_own_name_without_mlflow(registry, tmp_path):
     done = deploy("prices/1", tmp_path / "x", registry.store, variables=os.environ)
     again = deploy("prices/1", tmp_path / "x", registry.store, variables=os.environ, verify="full")
