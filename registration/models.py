@@ -32,13 +32,13 @@ def fetch(model_uri: str, directory: str | os.PathLike[str]) -> LocalModel:
     `models:/NAME/VERSION`, `models:/NAME@ALIAS`, `models:/MODEL_ID`, or the URI of artifacts elsewhere. A local path stays where it is,
     and nothing is written. Raises FetchError, ModelError, and MlflowError where MLflow is missing.
     """
+    mlflow = need_mlflow()
     local = _local_path(model_uri)
     if local is not None:
         if not os.path.isdir(local):
             hint = f"; did you mean models:/{model_uri}?" if model_uri.startswith("m-") else ""
             raise FetchError(f"there is no model at {local}: it is no directory{hint}")
         return read_model(local, model_uri)
-    mlflow = need_mlflow()
     from mlflow.exceptions import MlflowException
 
     try:

@@ -13,6 +13,8 @@ from registration.models import FetchError, ModelError, fetch, read_model
 
 PYFUNC = "flavors:\n  python_function:\n    loader_module: mine\n    python_version: 3.11.7\nmlflow_version: 3.4.0\n"
 
+pytest.importorskip("yaml", reason="needs the mlflow extra")
+
 
 @pytest.fixture(scope="session")
 def registered(mlflow, logged):
