@@ -40,31 +40,31 @@ def names(store):
 
 @pytest.fixture(scope="module")
 def first(mlflow, logged, store):
-    """Version 1 of `prices`, locked."""
+    """Version 1 of `flats`, locked."""
     return registration.register_model(
-        f"runs:/{logged.run}/prices", "prices", tags={"team": "x"}, env_pack={"fingerprint": False}, store=store
+        f"runs:/{logged.run}/prices", "flats", tags={"team": "x"}, env_pack={"fingerprint": False}, store=store
     )
 
 
 def test_a_version_says_which_snapshot_it_is(client, first, store):
     tags = tags_of(client, first)
-    assert (first.name, str(first.version), tags["team"]) == ("prices", "1", "x")
-    assert names(store) == {"prices/1"}
-    found = store.resolve("prices/1")
+    assert (first.name, str(first.version), tags["team"]) == ("flats", "1", "x")
+    assert names(store) == {"flats/1"}
+    found = store.resolve("flats/1")
     assert tags["envparity.snapshot"] == found.snapshot
-    assert tags["envparity.parity_root"] == store.snapshot("prices/1").parity_root
+    assert tags["envparity.parity_root"] == store.snapshot("flats/1").parity_root
     assert tags["envparity.store"] == str(store.backend)
-    assert tags["envparity.name"] == "prices"
+    assert tags["envparity.name"] == "flats"
     assert first.run_id
 
 
 def test_the_snapshot_has_the_model_its_lock_and_its_modules(first, store, logged, tmp_path):
-    lock = read_note(store, "prices/1", LOCK).decode()
+    lock = read_note(store, "flats/1", LOCK).decode()
     assert "scikit-learn==" in lock
     assert "--hash=sha256:" in lock
-    modules = json.loads(read_note(store, "prices/1", MODULES))["modules"]
+    modules = json.loads(read_note(store, "flats/1", MODULES))["modules"]
     assert {"mlflow.pyfunc", "sklearn.ensemble", "pandas"} <= set(modules)
-    snapshot.restore("prices/1", tmp_path / "env", store)
+    snapshot.restore("flats/1", tmp_path / "env", store)
     kept = tmp_path / "env" / ".envparity" / "model"
     for name in ("MLmodel", "requirements.txt"):
         with open(os.path.join(logged.path, name), "rb") as file:
@@ -74,11 +74,11 @@ def test_the_snapshot_has_the_model_its_lock_and_its_modules(first, store, logge
 def test_again_with_nothing_changed(mlflow, logged, first, store, client):
     size = sum(blob.size for blob in blobs(store))
     with registration.enable(store=store):
-        again = mlflow.register_model(f"runs:/{logged.run}/prices", "prices", env_pack={"fingerprint": False})
+        again = mlflow.register_model(f"runs:/{logged.run}/prices", "flats", env_pack={"fingerprint": False})
     assert str(again.version) == "2"
     assert tags_of(client, again)["envparity.snapshot"] == tags_of(client, first)["envparity.snapshot"]
     assert sum(blob.size for blob in blobs(store)) - size < 1_000_000
-    assert {"prices/1", "prices/2"} <= names(store)
+    assert {"flats/1", "flats/2"} <= names(store)
 
 
 def blobs(store):
@@ -118,11 +118,11 @@ def test_enabled_until_it_is_disabled(mlflow):
 
 @pytest.mark.parametrize("form", ["version", "alias", "path"])
 def test_every_form_of_a_model_uri(mlflow, logged, first, store, client, form):
-    client.set_registered_model_alias("prices", "champion", "1")
-    uri = {"version": "models:/prices/1", "alias": "models:/prices@champion", "path": logged.path}[form]
+    client.set_registered_model_alias("flats", "champion", "1")
+    uri = {"version": "models:/flats/1", "alias": "models:/flats@champion", "path": logged.path}[form]
     version = registration.register_model(uri, f"by-{form}", env_pack=PACK, store=store)
     assert f"by-{form}/1" in names(store)
-    assert tags_of(client, version)["envparity.parity_root"] == store.snapshot("prices/1").parity_root
+    assert tags_of(client, version)["envparity.parity_root"] == store.snapshot("flats/1").parity_root
 
 
 def test_a_name_that_no_snapshot_can_have(mlflow, logged, store, client):
