@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name
 
 from diffing.errors import MissingTreeError
 from diffing.model import DistributionChange, EnvironmentDiff, FactChange, FileChange, FileCounts, FileState
-from snapshot.model import Kind
+from snapshot.model import BESIDE, Kind
 from snapshot.parity import counted
 from snapshot.trees import apart
 
@@ -71,7 +71,7 @@ def _row_in_place(layer: Layer) -> tuple[str, ...]:
 
 def _differing_layers(a: Description, b: Description) -> Iterator[Pair]:
     """Pair the layers that the parity roots do not have in common."""
-    skipped = {Kind.BYTECODE}
+    skipped = set(BESIDE)
     if a.snapshot.interpreter.digest == b.snapshot.interpreter.digest or not (has_base(a) and has_base(b)):
         # Equal, or not to be told apart by file: the digest's own fact stands for them.
         skipped.add(Kind.INTERPRETER)

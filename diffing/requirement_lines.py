@@ -12,6 +12,7 @@ import locale
 import os
 import re
 import warnings
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -43,12 +44,17 @@ class _LineError(ValueError):
     """What is wrong with one line."""
 
 
-def read_lines(path: str, problems: list[str]) -> Iterator[Item]:
+def read_lines(path: str, problems: list[str], text: str | None = None) -> Iterator[Item]:
     """Every requirement and constraint of the file at `path` and of those that it includes, in order.
+
+    With `text` that is read instead, and what it includes is refused: whoever wrote it need not know this machine's files.
 
     What cannot be read becomes a problem: `FILE:LINE: what is wrong`. Files are called by their path relative to the first one's directory.
     """
     tools = _Tools()
+    if text is not None:
+        yield from _lines(text, path, "", tools, problems, above=None, constraint=False)
+        return
     yield from _file(path, os.path.dirname(os.path.abspath(path)), tools, problems, above=(), constraint=False)
 
 
@@ -104,24 +110,40 @@ def _file(
 ) -> Iterator[Item]:
     label = os.path.relpath(os.path.abspath(path), root)
     text = read_text(path, label, problems)
-    for number, line in tools.lines(text or "", label, problems):
+    chain = (*above, os.path.abspath(path))
+    yield from _lines(text or "", label, root, tools, problems, above=chain, constraint=constraint)
+
+
+def _lines(
+    text: str,
+    label: str,
+    root: str,
+    tools: _Tools,
+    problems: list[str],
+    *,
+    above: tuple[str, ...] | None,
+    constraint: bool,
+) -> Iterator[Item]:
+    """`above`: the file that the text is of, and before it those that include it; None for a text that may include nothing."""
+    for number, line in tools.lines(text, label, problems):
         where = f"{label}:{number}"
         try:
             wanted, options = tools.options(line)
             for name, inner in _included(options):
+                if above is None:
+                    raise _LineError(f"{masked(name)} cannot be included here; write its lines instead")
                 if _REMOTE.match(name):
                     raise _LineError(f"{masked(name)} is not a file, and nothing is fetched; save it beside this one")
-                file = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(path)), name))
-                chain = (*above, os.path.abspath(path))
-                if file in chain:
+                file = os.path.normpath(os.path.join(os.path.dirname(above[-1]), name))
+                if file in above:
                     raise _LineError(f"{name} includes this file again")
                 if os.path.exists(file) and not os.path.isfile(file):
                     raise _LineError(f"{name} is no file")  # a pipe or a device would never end
-                if len(chain) > _DEEPEST:
+                if len(above) > _DEEPEST:
                     raise _LineError(f"{name} is included through more than {_DEEPEST} files")
                 if not tools.first(file, constraint=constraint or inner):
                     continue
-                yield from _file(file, root, tools, problems, above=chain, constraint=constraint or inner)
+                yield from _file(file, root, tools, problems, above=above, constraint=constraint or inner)
             for source in options.editables or ():
                 yield _editable(source, label, number, constraint=constraint)
             if wanted:
@@ -143,14 +165,18 @@ def _item(text: str, options: Any, tools: _Tools, label: str, number: int, *, co
     bare, _, marker = text.partition(" ;") if _is_reference(text) else (text, "", "")
     if _is_reference(text) and not _REFERENCE.match(text):
         condition = Marker(marker) if marker.strip() else None
-        return _direct(bare.strip(), label, number, condition=condition, constraint=constraint)
+        direct = _direct(bare.strip(), label, number, condition=condition, constraint=constraint)
+        return replace(direct, hashes=tuple(sorted({*direct.hashes, *_listed(options)})))
     Requirement(text)  # packaging first: what pip has on board may be years older, and takes more
     found = tools.requirement(text, constraint=constraint)
     parsed = Requirement(str(found.req))
     condition = parsed.marker or (Marker(str(found.markers)) if found.markers else None)
     if parsed.url:
         name, extras = canonicalize_name(parsed.name), tuple(sorted(map(canonicalize_name, parsed.extras)))
-        return _direct(parsed.url, label, number, name=name, extras=extras, condition=condition, constraint=constraint)
+        direct = _direct(
+            parsed.url, label, number, name=name, extras=extras, condition=condition, constraint=constraint
+        )
+        return replace(direct, hashes=tuple(sorted({*direct.hashes, *_listed(options)})))
     return Item(
         name=canonicalize_name(tools.key(found)),
         file=label,
@@ -161,6 +187,12 @@ def _item(text: str, options: Any, tools: _Tools, label: str, number: int, *, co
         hashes=tuple(sorted(f"{kind}:{value}" for kind, values in (options.hashes or {}).items() for value in values)),
         constraint=constraint,
     )
+
+
+def _listed(options: Any) -> Iterator[str]:
+    """The values of `--hash`."""
+    for algorithm, digests in (options.hashes or {}).items():
+        yield from (f"{algorithm}:{digest}" for digest in digests)
 
 
 def _is_reference(text: str) -> bool:

@@ -124,6 +124,17 @@ def read(path: str | os.PathLike[str]) -> Requirements:
     return found
 
 
+def read_note(text: str, label: str) -> Requirements:
+    """Read the text of a requirements.txt that is no file here: it can include none. Raises RequirementsError as `read` does."""
+    from diffing.requirement_lines import read_lines
+
+    problems: list[str] = []
+    items = tuple(read_lines(label, problems, text))
+    if problems:
+        raise RequirementsError("\n".join(dict.fromkeys(problems)))
+    return Requirements(label, "requirements", items)
+
+
 def read_text(path: str, label: str, problems: list[str]) -> str | None:
     """The text of a file, or one more problem."""
     try:
@@ -209,7 +220,7 @@ def observe(requirements: Requirements, serve: Description) -> Observations:
 def _differs(item: Item, layer: Layer | None, source: Source | None, *, known: bool) -> Iterator[Observation]:
     """The first way in which one distribution is not what the item says."""
     name = str(item.name)
-    shown = item.pin or str(item.specifier) or _origin(item) or "any version"
+    shown = item.pin or str(item.specifier) or origin(item) or "any version"
     if layer is None:
         if not item.constraint:
             yield _observation("distribution-removed", name, shown, None, size=0)
@@ -220,10 +231,10 @@ def _differs(item: Item, layer: Layer | None, source: Source | None, *, known: b
         yield _observation("distribution-version", name, shown, version, size=layer.size, change=change)
     elif item.pin is None and not _contains(item.specifier, version):
         yield _observation("distribution-version", name, shown, version, size=layer.size, change="other")
-    elif item.url and known and (differing := _source_differs(item, source)):
+    elif item.url and known and (differing := source_differs(item, source)):
         serve = _shown(source) if source else f"{version}, from an index"
         attributes = {"files": "other", "commit": differing}
-        yield _observation("distribution-source", name, _origin(item), serve, size=layer.size, **attributes)
+        yield _observation("distribution-source", name, origin(item), serve, size=layer.size, **attributes)
 
 
 def _observation(
@@ -262,7 +273,7 @@ def _contains(specifier: SpecifierSet, version: str) -> bool:
         return not list(specifier)
 
 
-def _source_differs(item: Item, source: Source | None) -> str:
+def source_differs(item: Item, source: Source | None) -> str:
     """`other` or `same` (the commit) where the source is another one, empty where it is not."""
     if source is None:
         return "other" if item.vcs else "same"
@@ -276,7 +287,8 @@ def _source_differs(item: Item, source: Source | None) -> str:
     return "same" if _place(source.url) != _place(item.url) else ""
 
 
-def _origin(item: Item) -> str:
+def origin(item: Item) -> str:
+    """The direct reference as one text, empty where there is none."""
     if not item.url:
         return ""
     place = f"{item.vcs}+{item.url}@{item.commit}" if item.vcs else item.url

@@ -85,7 +85,15 @@ def read_model(path: str | os.PathLike[str]) -> Usage:
     found = Findings()
     if read_artifact(path, label, found):
         return _usage(label, found)
-    return Usage(label, tuple(Use(name, "", label, "listed") for name in _listed(path)))
+    return read_modules(_text(path), path, label)
+
+
+def read_modules(text: str, what: str, label: str) -> Usage:
+    """What a list of modules says: names, one a line with `#` for comments, or JSON: a list, or an object whose `modules` is one.
+
+    `what` names the list in errors, `label` in reports. Raises ModelError.
+    """
+    return Usage(label, tuple(Use(name, "", label, "listed") for name in _listed(text, what)))
 
 
 def _usage(label: str, found: Findings, extra: Iterable[Use] = (), requirements: str | None = None) -> Usage:
@@ -168,14 +176,16 @@ def _mlmodel(path: str, found: Findings) -> Iterator[Use]:
             yield Use(match["module"], "", "MLmodel", "flavor")
 
 
-def _listed(path: str) -> list[str]:
-    """Module names, one a line with `#` for comments, or JSON: a list, or an object whose `modules` is one."""
-    text = _text(path)
+def _listed(text: str, path: str) -> list[str]:
     if text.lstrip()[:1] in {"[", "{"}:
         try:
             found = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise ModelError(f"{path} is no list of modules: {error}") from error
+        if isinstance(found, dict) and found.get("schema", 1) != 1:
+            raise ModelError(
+                f"{path} is a list of modules of schema {found['schema']!r}, and 1 is read; install a newer envparity"
+            )
         rows = found.get("modules") if isinstance(found, dict) else found
         if not isinstance(rows, list):
             raise ModelError(f'{path} is no list of modules: want [NAME, …] or {{"modules": [NAME, …]}}')

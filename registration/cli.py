@@ -33,6 +33,8 @@ COMMANDS = {
     "gc": "shelf:collect",
     "check": "shelf:check",
     "optimize": "optimize:optimize",
+    "deploy": "deploy:deploy",
+    "serve": "serve:serve",
     "quickstart": "quickstart:quickstart",
 }
 

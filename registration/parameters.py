@@ -73,3 +73,23 @@ class Duration(_DurationType):
 
 def json_option(function: Function) -> Function:
     return click.option("--json", "as_json", is_flag=True, help="Print one JSON object, and nothing else.")(function)
+
+
+def deploy_options(function: Function) -> Function:
+    """What `deploy` and `serve` have in common."""
+    options = (
+        click.option(
+            "--policy", metavar="FILE", type=click.Path(exists=True, dir_okay=False), help="What may differ (TOML)."
+        ),
+        click.option("--tracking-uri", metavar="URI", help="MLflow's tracking or registry URI. Default: MLflow's own."),
+        click.option(
+            "--verify",
+            type=click.Choice(["full", "quick"]),
+            default="quick",
+            show_default=True,
+            help="Check every byte, or size, mode and time, which depend on the content.",
+        ),
+    )
+    for option in reversed(options):
+        function = option(function)
+    return function

@@ -11,10 +11,17 @@ from registration.subjects import find_subject
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from diffing.requirements import Requirements
     from diffing.sides import Side
+    from diffing.usage import Usage
     from snapshot.model import Description
     from snapshot.progress import Progress
     from snapshot.store import Reference, Store
+
+
+#: Notes that a registration leaves beside a model: the modules that it imports, as `diffing.usage` reads them, and its lock.
+MODULES_NOTE = "modules.json"
+LOCK_NOTE = "requirements.lock"
 
 
 def find_sides(
@@ -63,6 +70,28 @@ def _side(
 
     read = requirements.read(subject)
     return Side(label, "pylock" if read.kind == "pylock" else "requirements", requirements=read)
+
+
+def noted(train: Side, store: Store) -> tuple[Usage | None, Requirements | None]:
+    """What a snapshot says of its model in notes: the modules that it imports, and what was locked for it. Nothing for any other side.
+
+    Raises DiffError for a note that says nothing that can be read.
+    """
+    if train.kind != "snapshot":
+        return None, None
+    from diffing import requirements
+    from diffing.usage import read_modules
+    from snapshot.trees import read_note
+
+    modules = read_note(store, train.name, MODULES_NOTE)
+    if modules is None:  # what is locked alone would leave out what the model imports besides
+        return None, None
+    label = f"{MODULES_NOTE} of {train.label}"
+    usage = read_modules(modules.decode("utf-8", "replace"), label, label)
+    lock = read_note(store, train.name, LOCK_NOTE)
+    if lock is None:
+        return usage, None
+    return usage, requirements.read_note(lock.decode("utf-8", "replace"), f"{LOCK_NOTE} of {train.label}")
 
 
 def load(reference: Reference, store: Store) -> Description:

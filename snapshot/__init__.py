@@ -16,11 +16,12 @@ if TYPE_CHECKING:
     from snapshot.limiting import BudgetError, SizeLimitError
     from snapshot.model import Description, Digest, Finding, Snapshot
     from snapshot.optimizing import Optimized, optimize
+    from snapshot.preflighting import Preflight, preflight
     from snapshot.restoring import Restored, restore
     from snapshot.retention import Retained, retain
     from snapshot.sizing import NameSizes, SnapshotSizes, growth, sizes
     from snapshot.store.store import Problem, Store
-    from snapshot.trees import load
+    from snapshot.trees import load, read_note
     from snapshot.verifying import Verification, verify
 
 __all__ = [
@@ -32,6 +33,7 @@ __all__ = [
     "Finding",
     "NameSizes",
     "Optimized",
+    "Preflight",
     "Problem",
     "Restored",
     "Retained",
@@ -47,6 +49,8 @@ __all__ = [
     "growth",
     "load",
     "optimize",
+    "preflight",
+    "read_note",
     "restore",
     "retain",
     "sizes",
@@ -63,6 +67,7 @@ _HOMES = {
     "Finding": "model",
     "NameSizes": "sizing",
     "Optimized": "optimizing",
+    "Preflight": "preflighting",
     "Problem": "store.store",
     "Restored": "restoring",
     "Retained": "retention",
@@ -78,6 +83,8 @@ _HOMES = {
     "growth": "sizing",
     "load": "trees",
     "optimize": "optimizing",
+    "preflight": "preflighting",
+    "read_note": "trees",
     "restore": "restoring",
     "retain": "retention",
     "sizes": "sizing",

@@ -65,7 +65,9 @@ def facts_of(found: Survey) -> str:
 
 
 def snapshot_of(found: Survey, layers: Sequence[Layer], *, interpreter: bool, bytecode: str) -> Snapshot:
-    """The config. `layers` has the interpreter's too, which is left out when it is not captured."""
+    """The config. `layers` has the interpreter's too, which is left out when it is not captured. `bytecode`: what was to be done
+    about it (`keep`, `drop` or `compile`), or `imported`.
+    """
     probe = found.probe
     digest = next((layer.parity for layer in layers if layer.kind is Kind.INTERPRETER), None)
     described = Interpreter(
@@ -82,7 +84,7 @@ def snapshot_of(found: Survey, layers: Sequence[Layer], *, interpreter: bool, by
     environment = Environment(
         kind=found.kind,
         base_mount=PYTHON_MOUNT if found.kind == "venv" else "",
-        bytecode="compiled" if bytecode == "compile" else "kept" if had_bytecode else "none",
+        bytecode={"compile": "compiled", "imported": "imported"}.get(bytecode, "kept" if had_bytecode else "none"),
         system_site_packages=found.system_site_packages,
         sources=tuple((name, f"{SOURCE_MOUNT}/{name}") for name in sorted(found.sources)),
     )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from snapshot.errors import SnapshotError
-from snapshot.model import FIXED_MTIME, HOME, PYTHON_MOUNT, SOURCE_MOUNT, Digest
+from snapshot.model import FIXED_MTIME, HOME, MODEL_LAYERS, PYTHON_MOUNT, SOURCE_MOUNT, Digest, Kind, is_note
 from snapshot.relocate import UnknownTokenError
 
 if TYPE_CHECKING:
@@ -226,14 +226,24 @@ class _Check:
         self._tokens = {"prefix", "base", *(f"source:{name}" for name, _ in environment.sources)}
         self._leaves: dict[str, str] = {}
         self._directories: set[str] = set()
+        self._models: set[str] = set()
 
     def mount(self, layer: Layer) -> None:
-        if layer.mount not in self._mounts:
+        if layer.kind is Kind.MODEL:
+            # It does not count in the parity root: it must not reach what does.
+            if MODEL_LAYERS.get(layer.name) != layer.mount or layer.name in self._models:
+                raise UnsafeSnapshotError(
+                    f"layer {layer.label}: a model has one layer 'model' and one 'notes', and none in {layer.mount!r}"
+                )
+            self._models.add(layer.name)
+        elif layer.mount not in self._mounts:
             raise UnsafeSnapshotError(f"layer {layer.label}: unknown mount {layer.mount!r}")
 
     def entry(self, path: str, entry: Entry, layer: Layer) -> None:
         if layer.mount == "" and (entry.path == HOME or entry.path.startswith(HOME + "/")):
             raise UnsafeSnapshotError(f"layer {layer.label}: {entry.path!r} lies where envparity keeps its own files")
+        if layer.kind is Kind.MODEL:
+            self._of_model(entry, layer)
         if entry.type == "d":
             self._directories.add(path)
         elif path in self._leaves:
@@ -246,6 +256,14 @@ class _Check:
             parent = parent.rpartition("/")[0]
         if entry.type == "l":
             self._link(path, entry, layer)
+
+    @staticmethod
+    def _of_model(entry: Entry, layer: Layer) -> None:
+        """Files that are the same everywhere, and links among them; of notes, nothing but files of their own."""
+        if entry.at or entry.outside or (entry.type == "l" and leads_out(entry.path, entry.target)):
+            raise UnsafeSnapshotError(f"layer {layer.label}: {entry.path!r} leads out of the model")
+        if layer.mount == HOME and not (entry.type == "f" and is_note(entry.path)):
+            raise UnsafeSnapshotError(f"layer {layer.label}: {entry.path!r} is no note")
 
     def _link(self, path: str, entry: Entry, layer: Layer) -> None:
         if entry.at:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from snapshot import assemble
+from snapshot.beside import check_notes, plan_model, plan_notes
 from snapshot.codec import Compressor, pack_small
 from snapshot.compiling import compile_missing
 from snapshot.encoding import Encoder
@@ -17,9 +18,10 @@ from snapshot.errors import SnapshotError
 from snapshot.facts.collect import collect
 from snapshot.facts.document import encode_facts
 from snapshot.facts.memory import Memory
+from snapshot.importing import check_imports, keep_only, sources_of
 from snapshot.limiting import BUDGET, SIZE_LIMIT, check
 from snapshot.lineage import Lineage
-from snapshot.model import Descriptor, Digest, Kind
+from snapshot.model import BESIDE, Descriptor, Digest
 from snapshot.pack import Packed, items_by_size, pack
 from snapshot.progress import cores, counter
 from snapshot.scratch import scratch
@@ -31,7 +33,7 @@ from snapshot.survey import survey
 from snapshot.tars import Tar, bases
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from snapshot.facts.model import Facts
     from snapshot.model import Finding, Layer
@@ -76,6 +78,9 @@ def capture(
     deltas: bool = True,
     variables: Mapping[str, str] | None = None,
     fingerprint: bool = False,
+    model: str | os.PathLike[str] | None = None,
+    notes: Mapping[str, bytes] | None = None,
+    imports: Collection[str] | None = None,
     progress: Progress | None = None,
 ) -> Captured:
     """Capture the environment at `prefix` into `store`.
@@ -91,13 +96,37 @@ def capture(
     `snapshot.facts.variables`); `fingerprint`: whether to run the numeric probe in the environment, which takes half a second and runs
     its start-up hooks and libraries. Both go into the facts of the snapshot and do not change its id.
 
+    `model` is a directory to keep with the environment, restored at `.envparity/model`; `notes` are small files (at most 16 MiB)
+    by name, restored beside it, in `.envparity`. They are part of the snapshot's id, size and budget, but not of its parity root:
+    the environment is the same whatever model lies in it. `exclude` does not concern them.
+    `imports`: dotted names of modules, such as those that the model imports. Only their bytecode is kept then, and what of it is
+    missing is compiled, whether `bytecode` is keep or compile.
+
     The environment is only read. Raises SizeLimitError and BudgetError before anything is published, NoEnvironmentError,
-    InterpreterError, UnreadableError, InvalidPatternError, ChangedError and StoreError.
+    InterpreterError, UnreadableError, InvalidPatternError, ChangedError, StoreError, and for what lies beside the environment
+    ModelFilesError, NoteError and ImportsError.
     """
     begin = time.perf_counter()
     if name is not None:
         check_name(name)  # now, and not when everything is packed
-    wanted = _Wanted(python, name, size_limit, budget, exclude, interpreter, bytecode, deltas, variables, fingerprint)
+    if imports is not None:
+        check_imports(imports, bytecode)
+    check_notes(notes or {})
+    wanted = _Wanted(
+        python=python,
+        name=name,
+        size_limit=size_limit,
+        budget=budget,
+        exclude=exclude,
+        interpreter=interpreter,
+        bytecode=bytecode,
+        deltas=deltas,
+        variables=variables,
+        fingerprint=fingerprint,
+        model=model,
+        notes=dict(notes or {}),
+        imports=None if imports is None else frozenset(imports),
+    )
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             done = _capture(prefix, store, wanted, progress)
@@ -124,6 +153,9 @@ class _Wanted:
     deltas: bool
     variables: Mapping[str, str] | None
     fingerprint: bool
+    model: str | os.PathLike[str] | None
+    notes: Mapping[str, bytes]
+    imports: frozenset[str] | None
 
 
 def _capture(prefix: str | os.PathLike[str], store: Store, wanted: _Wanted, progress: Progress | None) -> Captured:
@@ -135,15 +167,15 @@ def _capture(prefix: str | os.PathLike[str], store: Store, wanted: _Wanted, prog
     findings = list(found.findings)
     with ExitStack() as stack:
         batch = stack.enter_context(store.begin())
-        if wanted.bytecode == "compile":
-            os.makedirs(store.cache, exist_ok=True)
-            directory = stack.enter_context(scratch(os.fspath(store.cache)))
-            findings += compile_missing(found, directory, cores(), counter("compile", progress, _sources(found)))
-        layers = _Layers(found, store, batch, wanted.name, started, progress, deltas=wanted.deltas)
+        findings += _compile(found, store, wanted, stack, progress)
+        beside, noticed = _beside(store, wanted, stack)
+        findings += noticed
+        layers = _Layers(found, beside, store, batch, wanted.name, started, progress, deltas=wanted.deltas)
         packed = layers.pack_all()
         findings += [finding for _, noticed in packed for finding in noticed]
+        done = wanted.bytecode if wanted.imports is None else "imported"
         snapshot = assemble.snapshot_of(
-            found, [layer for layer, _ in packed], interpreter=wanted.interpreter, bytecode=wanted.bytecode
+            found, [layer for layer, _ in packed], interpreter=wanted.interpreter, bytecode=done
         )
         content = dict(layers.content)
         facts, more = layers.facts(packed, findings, wanted)
@@ -170,6 +202,38 @@ def _capture(prefix: str | os.PathLike[str], store: Store, wanted: _Wanted, prog
     )
 
 
+def _compile(
+    found: Survey, store: Store, wanted: _Wanted, stack: ExitStack, progress: Progress | None
+) -> list[Finding]:
+    """Complete the plans' bytecode, or reduce it to what was asked for and complete that."""
+    sources = None
+    if wanted.imports is not None:
+        sources = sources_of(found, wanted.imports)
+        keep_only(found, sources)
+    elif wanted.bytecode != "compile":
+        return []
+    total = _sources(found) if sources is None else len(sources)
+    return compile_missing(found, _directory(store, stack), cores(), counter("compile", progress, total), sources)
+
+
+def _beside(store: Store, wanted: _Wanted, stack: ExitStack) -> tuple[list[Plan], list[Finding]]:
+    """Plans for what is captured with the environment and is no part of it."""
+    plans: list[Plan] = []
+    findings: list[Finding] = []
+    if wanted.model is not None:
+        plan, findings = plan_model(wanted.model)
+        plans.append(plan)
+    if wanted.notes:
+        plans.append(plan_notes(wanted.notes, _directory(store, stack)))
+    return plans, findings
+
+
+def _directory(store: Store, stack: ExitStack) -> str:
+    """An empty directory that lasts as long as the capture."""
+    os.makedirs(store.cache, exist_ok=True)
+    return stack.enter_context(scratch(os.fspath(store.cache)))
+
+
 def _sources(found: Survey) -> int:
     return sum(item.path.endswith(".py") for plan in found.plans if plan.stored for item in plan.items)
 
@@ -185,6 +249,7 @@ class _Layers:
     def __init__(
         self,
         found: Survey,
+        beside: Sequence[Plan],
         store: Store,
         batch: Batch,
         name: str | None,
@@ -194,6 +259,7 @@ class _Layers:
         deltas: bool,
     ) -> None:
         self._survey = found
+        self._plans = [*found.plans, *beside]
         self._store = store
         self._batch = batch
         self._newest = started - TICK
@@ -201,7 +267,7 @@ class _Layers:
         self._lineage = Lineage(store, name, self._have)
         self._facts = assemble.facts_of(found)
         self._hasher = assemble.SourceHasher(found.python)
-        self._total = sum(plan.bytes for plan in found.plans)
+        self._total = sum(plan.bytes for plan in self._plans)
         self._advance = counter("capture", progress, self._total)
         # In an empty store there is nothing to make a delta against, and a layer is compressed while it is read.
         self._deltas = deltas and bool(store.references())
@@ -216,14 +282,14 @@ class _Layers:
         with ThreadPoolExecutor(cores()) as segments, ThreadPoolExecutor(cores()) as pool, self._hasher:
             if self._deltas:
                 self._encoder = Encoder(self._store, self._have, self._lineage, segments)
-            packed = list(pool.map(self._one, items_by_size(self._survey.plans)))
+            packed = list(pool.map(self._one, items_by_size(self._plans)))
         self._advance(self._total)  # templates have other sizes than their files: the last step is the whole
         return packed
 
     def _one(self, plan: Plan) -> tuple[Layer, tuple[Finding, ...]]:
         key = f"{plan.kind}|{plan.name}|{plan.version}|{plan.mount}"
         mark = stamp(plan, self._facts, self._newest)
-        if plan.kind is not Kind.BYTECODE:
+        if plan.kind not in BESIDE:
             self._marks.append(mark)
         before = self._stamps.find(key, mark)
         if before is not None and self._take(plan, before[0]):

@@ -16,15 +16,21 @@ from snapshot.scan import Found, encode
 from snapshot.survey import bytecode_plan
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
     from snapshot.plan import Survey
 
 
-def compile_missing(survey: Survey, directory: str, cores: int, advance: Callable[[int], None]) -> list[Finding]:
+def compile_missing(
+    survey: Survey,
+    directory: str,
+    cores: int,
+    advance: Callable[[int], None],
+    only: Collection[tuple[int, str]] | None = None,
+) -> list[Finding]:
     """Compile every stored source that has no bytecode, into `directory`, and add the results to the survey's plans.
 
-    A source that does not compile (a template, another Python's syntax) is a finding. The environment is not touched.
+    `only`: no others than these, see `importing`. A source that does not compile (a template, another Python's syntax) is a finding. The environment is not touched.
     """
     findings = _leave_out_stale(survey)
     have = {(id(plan.sources), item.path) for plan in survey.plans if plan.kind is Kind.BYTECODE for item in plan.items}
@@ -36,6 +42,7 @@ def compile_missing(survey: Survey, directory: str, cores: int, advance: Callabl
         for item in plan.items
         if item.found.is_file
         and item.path.endswith(".py")
+        and (only is None or (id(plan), item.path) in only)
         and (id(plan), bytecode.cache_path(item.path, tag)) not in have
         and not survey.excluded(posixpath.join(plan.mount, bytecode.cache_path(item.path, tag)))
     ]

@@ -14,8 +14,12 @@ from snapshot.facts.model import Facts
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: The version of config and tree that this code writes, and the newest that it reads.
+#: The version of trees, records and parity roots that this code writes, and the newest that it reads.
 SCHEMA = 1
+
+#: The newest version of the config. A config is written as the oldest version that has all that is in it: an environment alone
+#: keeps the id that it always had, and an earlier envparity reads it.
+CONFIG_SCHEMA = 2
 
 #: Modification time of everything restored, in seconds since the epoch. A timestamp `.pyc` names the time of its
 #: source, so the two must be fixed together.
@@ -26,6 +30,17 @@ HOME = ".envparity"
 PYTHON_MOUNT = f"{HOME}/python"
 SOURCE_MOUNT = f"{HOME}/src"
 RECEIPT = f"{HOME}/restored.json"
+#: The log of a deployment: beside the receipt, and no part of the environment either.
+DEPLOYMENT = f"{HOME}/deploy.jsonl"
+MODEL_MOUNT = f"{HOME}/model"
+
+#: What of HOME is not free for notes.
+_RESERVED = frozenset(
+    path.removeprefix(f"{HOME}/") for path in (PYTHON_MOUNT, SOURCE_MOUNT, RECEIPT, DEPLOYMENT, MODEL_MOUNT)
+)
+#: Bytes. A note is read whole into memory.
+LARGEST_NOTE = 16 << 20
+_NOTE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
 
@@ -80,9 +95,22 @@ class Kind(str, Enum):
     UNOWNED = "unowned"
     SOURCE = "source"
     BYTECODE = "bytecode"
+    MODEL = "model"
 
     def __str__(self) -> str:
         return self.value
+
+
+#: What does not count in the parity root, whatever it holds: derived, or no part of the environment.
+BESIDE = frozenset({Kind.BYTECODE, Kind.MODEL})
+
+#: The layers of kind `model`, and where each lies: the model's own files, and small files beside it.
+MODEL_LAYERS = {"model": MODEL_MOUNT, "notes": HOME}
+
+
+def is_note(name: str) -> bool:
+    """Whether a note may have this name: a plain file name of at most 100 characters that means nothing else in HOME."""
+    return bool(_NOTE.match(name)) and name not in _RESERVED
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,7 +199,8 @@ class Interpreter:
 class Environment:
     """How the layers make an environment again. `kind` is `venv` or `base` (an interpreter's own prefix).
 
-    `bytecode` is `none`, `kept` (as far as the environment had it) or `compiled` (every source has its own).
+    `bytecode` is `none`, `kept` (as far as the environment had it), `compiled` (every source has its own) or `imported` (that of
+    the modules that the capture was given).
     """
 
     kind: str

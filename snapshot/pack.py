@@ -9,6 +9,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from snapshot import archive, bytecode
+from snapshot.beside import link_within
 from snapshot.codec import CHUNK
 from snapshot.errors import SnapshotError
 from snapshot.model import Digest, Entry, Finding, Kind, Layer, Tree
@@ -245,6 +246,8 @@ class _Packer:
     def _link(self, item: Item) -> Entry:
         plan = self._plan
         target = decode(os.readlink(plan.location(item)))
+        if plan.kind is Kind.MODEL:
+            return Entry(item.path, "l", target=link_within(target, item.path, plan.root), rule=plan.kind.value)
         text, at, outside = link_template(target, item.path, plan.root, self._context.places)
         rule = None
         own = bool(at and at[0][1] == "base") or ("/" not in text and text.startswith("python"))

@@ -10,7 +10,7 @@ import re
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from snapshot.model import SCHEMA, Digest, Environment, Interpreter, Kind, Layer, Tree
+from snapshot.model import BESIDE, SCHEMA, Digest, Environment, Interpreter, Kind, Layer, Tree
 from snapshot.serialize import canonical, digest_of
 
 if TYPE_CHECKING:
@@ -72,8 +72,8 @@ _CONSOLE_SCRIPT = re.compile(
 
 def rule_for_path(kind: Kind, path: str) -> str | None:
     """The rule that a file's place alone decides. `path` is relative to the layer's mount."""
-    if kind is Kind.BYTECODE:
-        return "bytecode"
+    if kind in BESIDE:
+        return kind.value
     directory, _, name = path.rpartition("/")
     if name in _IN_METADATA and directory.endswith((".dist-info", ".egg-info")):
         return _IN_METADATA[name]
@@ -123,7 +123,7 @@ def parity_root(interpreter: Interpreter, environment: Environment, layers: Iter
     rows = sorted(
         [layer.kind.value, layer.name, layer.version or "", layer.parity]
         for layer in layers
-        if layer.parity is not None and layer.kind not in (Kind.BYTECODE, Kind.INTERPRETER)
+        if layer.parity is not None and layer.kind is not Kind.INTERPRETER and layer.kind not in BESIDE
     )
     facts = {name: getattr(interpreter, name) for name in ("implementation", "version", "soabi", "platform", "digest")}
     return digest_of(
@@ -141,11 +141,12 @@ def parity_root(interpreter: Interpreter, environment: Environment, layers: Iter
 def strict_digest(snapshot: Snapshot) -> Digest:
     """The digest over every stored byte of the environment, normalised or not: equal ones mean the very same files.
 
-    The interpreter counts by the digest of its files, so that it does not matter whether it was captured.
+    The interpreter counts by the digest of its files, so that it does not matter whether it was captured. What model lies in the
+    environment does not count.
     """
     layers = sorted(
         [layer.kind.value, layer.name, layer.version or "", layer.mount, layer.tree]
         for layer in snapshot.layers
-        if layer.kind is not Kind.INTERPRETER
+        if layer.kind not in (Kind.INTERPRETER, Kind.MODEL)
     )
     return digest_of(canonical({"schema": SCHEMA, "parity_root": snapshot.parity_root, "layers": layers}))

@@ -80,6 +80,11 @@ class Placer:
         self.linked += linked
         return damaged
 
+    def try_one(self, source: str, target: str) -> str:
+        """Put one file into place, and say how it went. Raises LinkError, OSError."""
+        self._put(encode(source), encode(target), 0o644, 0)
+        return self.method
+
     def _put(self, source: bytes, target: bytes, mode: int, time: int) -> int:
         """1 when the file was linked, 0 when it was written."""
         while self.method != "copy":

@@ -103,6 +103,8 @@ class Preparer:
         """Whether the stored bytes may differ, judged by the path alone."""
         path, kind = item.path, self._plan.kind
         directory, _, name = path.rpartition("/")
+        if kind is Kind.MODEL:  # what it is to load it: nothing in it depends on the place
+            return may_hold_secrets(path, kind)
         # A wheel for manylinux was built elsewhere: it cannot name a directory of this machine.
         if not self._plan.portable and (".so" in name or directory == "bin" or kind is Kind.UNOWNED):
             return True
@@ -112,7 +114,7 @@ class Preparer:
             directory == "bin"
             or kind is Kind.UNOWNED
             or kind is Kind.ENVIRONMENT
-            or may_hold_secrets(path)
+            or may_hold_secrets(path, kind)
             or (name.endswith(_ENDS_INSIDE) and _PATHS_INSIDE.match(name) is not None)
             or (kind is Kind.INTERPRETER and _BUILD_FACTS.match(name) is not None)
         )
@@ -130,7 +132,7 @@ class Preparer:
             file.seek(0)
             raw = file.read()
         data, at = self._template(item, raw)
-        if may_hold_secrets(item.path):
+        if may_hold_secrets(item.path, self._plan.kind):
             data, at = self._masked(item, raw, data, at)
         fixed = self._script(item, data, at)
         counts_as = console_script(fixed) if fixed is not None else None
@@ -159,7 +161,7 @@ class Preparer:
         kind = self._plan.kind
         if kind is Kind.ENVIRONMENT and item.path == "pyvenv.cfg":
             return venv_config_template(raw, self._places, self._scripts)
-        if b"\0" in raw[:8192]:
+        if kind is Kind.MODEL or b"\0" in raw[:8192]:
             return raw, ()
         if kind is Kind.INTERPRETER and _BUILD_FACTS.match(name):
             return self._places.template(without_trampoline(raw, self._places))

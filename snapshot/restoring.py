@@ -79,7 +79,7 @@ def restore(
     """
     begin = time.perf_counter()
     found = store.resolve(reference)
-    target = _destination(destination)
+    target = destination_of(destination)
     cache = LayerCache(store.cache)
     supply = _Supplies(store, found, cache, progress)
     placer = Placer(link)
@@ -111,7 +111,8 @@ def restore(
     )
 
 
-def _destination(destination: str | os.PathLike[str]) -> str:
+def destination_of(destination: str | os.PathLike[str]) -> str:
+    """Where to rename the finished tree to. Raises DestinationError for what is neither missing nor an empty directory."""
     target = os.path.abspath(destination)
     try:
         if os.listdir(target):

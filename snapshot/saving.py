@@ -128,7 +128,7 @@ def _files(weighed: Sequence[Weighed]) -> list[Saving]:
     any_of = Matcher(matchers)
     shares: dict[str, float] = dict.fromkeys(matchers, 0.0)
     for item in weighed:
-        if item.layer.kind in (Kind.INTERPRETER, Kind.ENVIRONMENT):
+        if item.layer.kind in (Kind.INTERPRETER, Kind.ENVIRONMENT, Kind.MODEL):
             continue  # never excluded
         per_byte = item.packed_bytes / max(1, sum(size for _, size in item.files))
         for path, size in item.files:

@@ -5,11 +5,17 @@ from __future__ import annotations
 import posixpath
 import re
 
+from snapshot.model import Kind
+
 #: Files that hold nothing but credentials.
 SECRET_FILES = frozenset(
     {".netrc", "_netrc", ".pypirc", ".git-credentials", ".env", "id_rsa", "id_ed25519", "id_ecdsa", "credentials.json"}
 )
 _CONFIGURATION = frozenset({"direct_url.json", "pip.conf", "pip.ini", "uv.toml", ".condarc", "condarc"})
+#: What a model was made with, beside it: may name a package index.
+_OF_A_MODEL = re.compile(
+    r"(?:[\w.-]*requirements[\w.-]*\.(?:txt|lock|in)|(?:conda|python_env)\.ya?ml|pylock[\w.-]*\.toml)\Z"
+)
 
 # The user part of a URL, up to the last @ before the path: a password may hold one, and quotes that do not end the text. It
 # stays when it only names an environment variable (PEP 610 allows ${NAME}) or is git's own user. JSON may write / as \/.
@@ -26,9 +32,10 @@ def is_secret_file(path: str) -> bool:
     return posixpath.basename(path) in SECRET_FILES
 
 
-def may_hold_secrets(path: str) -> bool:
-    """Whether `redact` is applied to the file."""
-    return path[path.rfind("/") + 1 :] in _CONFIGURATION
+def may_hold_secrets(path: str, kind: Kind) -> bool:
+    """Whether `redact` is applied to the file of a layer of this kind."""
+    name = path[path.rfind("/") + 1 :]
+    return name in _CONFIGURATION or (kind is Kind.MODEL and bool(_OF_A_MODEL.match(name)))
 
 
 def redact(data: bytes) -> tuple[bytes, int]:

@@ -9,6 +9,7 @@ from typing import Any
 
 from snapshot.errors import SnapshotError
 from snapshot.model import (
+    CONFIG_SCHEMA,
     SCHEMA,
     Digest,
     Entry,
@@ -277,7 +278,7 @@ def encode_snapshot(snapshot: Snapshot) -> bytes:
     """The canonical config; its digest is the snapshot id. Raises UnidentifiedError where a layer has no diff_id."""
     return canonical(
         {
-            "schema": SCHEMA,
+            "schema": _config_schema(snapshot),
             "interpreter": {name: getattr(snapshot.interpreter, name) for name in Interpreter.__slots__},
             "environment": {
                 "kind": snapshot.environment.kind,
@@ -290,6 +291,12 @@ def encode_snapshot(snapshot: Snapshot) -> bytes:
             "parity_root": snapshot.parity_root,
         }
     )
+
+
+def _config_schema(snapshot: Snapshot) -> int:
+    """The oldest version of the config that has what is in this one."""
+    new = snapshot.environment.bytecode == "imported" or any(layer.kind is Kind.MODEL for layer in snapshot.layers)
+    return CONFIG_SCHEMA if new else 1
 
 
 def encode_layer(layer: Layer) -> dict[str, object]:
@@ -309,7 +316,7 @@ def encode_layer(layer: Layer) -> dict[str, object]:
 
 def decode_snapshot(data: bytes, what: str = "config") -> Snapshot:
     reader = Reader(parse(data, what), what)
-    reader.schema()
+    reader.schema(CONFIG_SCHEMA)
     found = reader.inner("interpreter")
     interpreter = Interpreter(
         **{
@@ -335,19 +342,28 @@ def decode_snapshot(data: bytes, what: str = "config") -> Snapshot:
     )
     if environment.kind not in ("venv", "base"):
         raise FormatError(f"{place.path}.kind: {environment.kind!r} is neither venv nor base")
-    if environment.bytecode not in ("none", "kept", "compiled"):
-        raise FormatError(f"{place.path}.bytecode: {environment.bytecode!r} is neither none, kept nor compiled")
+    if environment.bytecode not in ("none", "kept", "compiled", "imported"):
+        raise FormatError(
+            f"{place.path}.bytecode: {environment.bytecode!r} is neither none, kept, compiled nor imported"
+        )
     layers = tuple(
         decode_layer(Reader(row, f"{what}.layers[{number}]")) for number, row in enumerate(reader.items("layers"))
     )
-    return Snapshot(interpreter, environment, layers, reader.digest("parity_root"))
+    snapshot = Snapshot(interpreter, environment, layers, reader.digest("parity_root"))
+    given, wanted = reader.count("schema"), _config_schema(snapshot)
+    if given != wanted:
+        # Two forms of one snapshot would be two ids.
+        raise FormatError(f"{what}.schema: {given} for what is written as {wanted}")
+    return snapshot
 
 
 def decode_layer(reader: Reader) -> Layer:
     try:
         kind = Kind(reader.text("kind"))
     except ValueError as error:
-        raise FormatError(f"{reader.path}.kind: {error}") from error
+        raise FormatError(
+            f"{reader.path}.kind: {reader.text('kind')!r} is no kind of layer that this envparity knows; install a newer one"
+        ) from error
     return Layer(
         kind=kind,
         name=reader.text("name"),

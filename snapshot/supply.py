@@ -15,6 +15,7 @@ from snapshot.forked import balanced, run_all, shares
 from snapshot.memory import kept
 from snapshot.model import Digest
 from snapshot.progress import counter
+from snapshot.room import base_sizes, unpacking
 from snapshot.store.manifest import DELTA_TYPE
 from snapshot.tars import NoSpaceError, Tars, blob_of
 from snapshot.trees import StoredTrees, read_record
@@ -33,6 +34,11 @@ if TYPE_CHECKING:
 
 #: Bytes from which a child process is worth its start.
 _WORTH_A_FORK = 4 << 20
+
+
+def processes(sizes: list[int]) -> list[list[int]]:
+    """Which layers, by number, each process unpacks, in its order; `sizes` are theirs in bytes, the largest first."""
+    return balanced(sizes, shares(sum(sizes), _WORTH_A_FORK))
 
 
 class Supply:
@@ -65,9 +71,9 @@ class Supply:
         missing = [self._layer(tree) for tree in sorted(needed) if not self._cache.has(tree)]
         self.unpacked_all = len(missing) == len(needed)
         missing.sort(key=lambda layer: -layer.size)
-        self._check_space(missing)
         sizes = [layer.size for layer in missing]
-        parts = balanced(sizes, shares(sum(sizes), _WORTH_A_FORK))
+        parts = processes(sizes)
+        self._check_space(missing, parts)
         # Each process reports its own share to its own copy of `progress`: the caller sees the first share's.
         advance = counter("restore", self._progress, sum(sizes[number] for number in parts[0]))
         run_all([partial(self._add, [missing[number] for number in part], advance) for part in parts])
@@ -96,11 +102,13 @@ class Supply:
         """Unpack a layer anew, in place of what is damaged."""
         self._cache.replace(tree, partial(self.unpack, self._layer(tree)))
 
-    def _check_space(self, missing: list[Layer]) -> None:
+    def _check_space(self, missing: list[Layer], parts: list[list[int]]) -> None:
         """A declared size that does not fit is refused before it fills the disk."""
         os.makedirs(self._cache.directory, exist_ok=True)
         status = os.statvfs(self._cache.directory)
-        needed, free = sum(layer.size for layer in missing), status.f_bavail * status.f_frsize
+        content = self._load()[0].content
+        rows = [base_sizes(self._store, content, layer.diff_id, layer.label) for layer in missing]
+        needed, free = unpacking([layer.size for layer in missing], rows, parts), status.f_bavail * status.f_frsize
         if needed > free:
             raise NoSpaceError(
                 f"{self._cache.directory} has {free / 1e6:,.0f} MB free and unpacking needs {needed / 1e6:,.0f} MB; "

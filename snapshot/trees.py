@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from snapshot.apart import decode_apart, only
 from snapshot.codec import unpack_small
 from snapshot.facts.document import decode_facts
-from snapshot.model import NO_FACTS, Description, Digest, Tree
+from snapshot.model import HOME, LARGEST_NOTE, NO_FACTS, Description, Digest, Kind, Tree
 from snapshot.serialize import FormatError, decode_record, decode_snapshot, decode_tree, digest_of
 from snapshot.store.backend import MissingBlobError
 from snapshot.store.manifest import FACTS_TYPE, RECORD_TYPE
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from snapshot.facts.model import Facts
-    from snapshot.model import Descriptor, Record, Snapshot
+    from snapshot.model import Descriptor, Entry, Record, Snapshot
     from snapshot.store.manifest import Manifest
     from snapshot.store.store import Store
 
@@ -55,6 +55,40 @@ def read_facts(store: Store, manifest: Manifest) -> Facts:
         if descriptor.media_type == FACTS_TYPE:
             return decode_facts(read_content(store, manifest.content, content, "facts"))
     return NO_FACTS
+
+
+def read_note(store: Store, reference: str, name: str) -> bytes | None:
+    """The note `name` of the snapshot that `reference` means, verified, without restoring anything; None where it has none.
+
+    Raises UnknownSnapshotError, AmbiguousSnapshotError, DamagedBlobError, DamagedLayerError, MissingBlobError.
+    """
+    from snapshot.tars import Tars, blob_of  # only a note needs the layers' bytes
+    from snapshot.unpack import read_layer
+
+    found = store.resolve(reference)
+    manifest, snapshot = store.manifest(found), store.snapshot(found)
+    layer = next((one for one in snapshot.layers if one.kind is Kind.MODEL and one.mount == HOME), None)
+    if layer is None:
+        return None
+    tree = read_tree(store, manifest.content, layer.tree, layer.label)
+    read: dict[str, bytes] = {}
+
+    def take(entry: Entry, pieces: Iterator[memoryview]) -> None:
+        if entry.path != name:
+            for _ in pieces:
+                pass
+        elif entry.size > LARGEST_NOTE:
+            raise FormatError(f"{layer.label}: {name!r} has {entry.size:,} bytes, over {LARGEST_NOTE:,}: it is no note")
+        else:
+            data = b"".join(pieces)
+            if digest_of(data).hex != entry.sha256:
+                raise FormatError(f"{layer.label}: {name!r} does not have the digest of its tree; capture it again")
+            read[name] = data
+
+    blob = blob_of(manifest.content, layer.diff_id, layer.label)
+    chunks = Tars(store, manifest.content).chunks(layer.diff_id, layer.label)
+    read_layer(chunks, layer, tree, blob.digest, take)
+    return read.get(name)
 
 
 class EncodedTrees(Mapping[Digest, Tree]):

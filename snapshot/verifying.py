@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import posixpath
 import stat
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -13,8 +12,9 @@ from typing import TYPE_CHECKING
 
 from snapshot import bytecode
 from snapshot.blueprint import blueprint_of
+from snapshot.cache import LayerCache
 from snapshot.errors import SnapshotError
-from snapshot.model import RECEIPT, Digest
+from snapshot.model import DEPLOYMENT, RECEIPT, Digest
 from snapshot.parity import parity_of, parity_root
 from snapshot.place import digest_of_file
 from snapshot.progress import cores, counter
@@ -22,7 +22,7 @@ from snapshot.rendering import Rendering
 from snapshot.scan import decode, encode, walk
 from snapshot.serialize import Reader, parse
 from snapshot.store.reading import DamagedBlobError
-from snapshot.store.store import Problem, Store, UnknownSnapshotError
+from snapshot.store.store import NoCacheError, Problem, Store, UnknownSnapshotError
 from snapshot.tars import Tars, bases, blob_of
 from snapshot.trees import StoredTrees, read_facts, read_record
 from snapshot.unpack import read_layer
@@ -57,17 +57,21 @@ class Verification:
         return not self.problems
 
 
-def verify(subject: str | os.PathLike[str], store: Store, progress: Progress | None = None) -> Verification:
+def verify(
+    subject: str | os.PathLike[str], store: Store, progress: Progress | None = None, *, quick: bool = False
+) -> Verification:
     """Check every digest of `subject`: an existing directory that `restore` made, or a reference to a snapshot.
 
     For a snapshot: blobs, trees, diff_ids, each file in them, and the parity root. For a directory: which files are modified,
-    missing or added; bytecode that Python wrote there and that is valid for its source is none of these.
+    missing or added; bytecode that Python wrote there and that is valid for its source is none of these. `quick`: of a directory's
+    files compare size, mode and time, which depends on the content, as a restore does with the files of its cache; those that were
+    written for the place are read all the same.
     Raises UnknownSnapshotError and NoReceiptError; whatever is wrong with the content is a problem in the result.
     """
     begin = time.perf_counter()
     path = os.fspath(subject)
     if os.path.isdir(path):
-        snapshot, files, problems = _Directory(os.path.realpath(path), store, progress).run()
+        snapshot, files, problems = _Directory(os.path.realpath(path), store, progress, quick=quick).run()
     else:
         snapshot, files, problems = _Stored(path, store, progress).run()
     return Verification(path, snapshot, files, tuple(sorted(problems, key=str)), time.perf_counter() - begin)
@@ -150,8 +154,9 @@ class _Hashing:
 class _Directory:
     """A restored environment."""
 
-    def __init__(self, root: str, store: Store, progress: Progress | None) -> None:
+    def __init__(self, root: str, store: Store, progress: Progress | None, *, quick: bool) -> None:
         self._root = root
+        self._quick = quick
         self._progress = progress
         self._problems: list[Problem] = []
         receipt = self._receipt()
@@ -188,18 +193,20 @@ class _Directory:
         manifest = self._store.manifest(reference)
         snapshot = self._store.snapshot(reference)
         trees = StoredTrees(self._store, manifest, snapshot)
-        blueprint = blueprint_of(reference.snapshot, snapshot, trees)
+        blueprint = self._cached(reference.snapshot) or blueprint_of(reference.snapshot, snapshot, trees)
         if self._destination != self._root:
             self._problem("moved", "", f"it was restored to {self._destination}: scripts and pyvenv.cfg point there")
         found = walk(self._root)
         digests: dict[tuple[str, str], str] = {
-            (layer.tree, entry.path): entry.sha256 for layer in snapshot.layers for entry in trees[layer.tree]
+            (layer.tree, entry.path): entry.sha256
+            for layer in (() if self._quick else snapshot.layers)
+            for entry in trees[layer.tree]
         }
         expected = self._files(blueprint, found, digests)
         expected |= self._templates(blueprint, found, snapshot.layers, manifest, trees)
         expected |= self._links(blueprint, found)
         self._directories(blueprint, found)
-        self._added(found, expected | {RECEIPT}, blueprint.cache_tag)
+        self._added(found, expected | {RECEIPT, DEPLOYMENT}, blueprint.cache_tag)
         return self._snapshot, len(expected), self._problems
 
     def _problem(self, kind: str, path: str, detail: str) -> None:
@@ -209,22 +216,25 @@ class _Directory:
         self, blueprint: Blueprint, found: Mapping[str, Found], digests: Mapping[tuple[str, str], str]
     ) -> set[str]:
         rows = [
-            (posixpath.join(files.mount, path), mode, size, digests[files.tree, path])
+            (f"{files.mount}/{path}" if files.mount else path, mode, size, time, digests.get((files.tree, path)))
             for files in blueprint.files
-            for path, mode, size in zip(files.paths, files.modes, files.sizes, strict=True)
+            for path, mode, size, time in zip(files.paths, files.modes, files.sizes, files.times, strict=True)
         ]
         advance = counter("verify", self._progress, sum(row[2] for row in rows))
 
-        def wrong(row: tuple[str, int, int, str]) -> str | None:
-            path, _, size, digest = row
+        def wrong(row: tuple[str, int, int, int, str | None]) -> str | None:
+            path, _, size, time, digest = row
             location = os.path.join(encode(self._root), encode(path))
-            same = found[path].stat.st_size == size and digest_of_file(location) == digest
+            same = found[path].stat.st_size == size and (
+                found[path].stat.st_mtime_ns == time if self._quick else digest_of_file(location) == digest
+            )
             advance(size)
             return None if same else "its content is not the snapshot's"
 
         present = [row for row in rows if self._regular(row[0], row[1], found)]
         with ThreadPoolExecutor(cores()) as pool:
-            for row, reason in zip(present, pool.map(wrong, present, chunksize=64), strict=True):
+            reasons = map(wrong, present) if self._quick else pool.map(wrong, present)
+            for row, reason in zip(present, reasons, strict=True):
                 if reason:
                     self._problem("modified", row[0], reason)
         return {row[0] for row in rows}
@@ -251,8 +261,10 @@ class _Directory:
     ) -> set[str]:
         wanted = {(item.tree, item.inner) for item in blueprint.templates}
         content: dict[tuple[str, str], bytes] = {}
+        if self._quick:
+            content.update(self._unpacked(blueprint))
         for layer in layers:
-            if any(tree == layer.tree for tree, _ in wanted):
+            if any(key not in content for key in wanted if key[0] == layer.tree):
                 content.update(self._template_bytes(layer, manifest, trees[layer.tree], wanted))
 
         def read(template: Template) -> bytes:
@@ -266,6 +278,28 @@ class _Directory:
             ):
                 self._problem("modified", template.path, "its content is not the snapshot's")
         return {template.path for template in blueprint.templates}
+
+    def _cache(self) -> LayerCache | None:
+        try:
+            return LayerCache(self._store.cache)
+        except NoCacheError:
+            return None
+
+    def _cached(self, snapshot: Digest) -> Blueprint | None:
+        """What a restore on this node made of the snapshot; only a quick check goes by it."""
+        cache = self._cache() if self._quick else None
+        return None if cache is None else cache.blueprint(snapshot)
+
+    def _unpacked(self, blueprint: Blueprint) -> Iterator[tuple[tuple[str, str], bytes]]:
+        """The templates that are unpacked on this node, and are what they were: no layer needs to be decoded for these."""
+        cache = self._cache()
+        if cache is None:
+            return
+        for item in blueprint.templates:
+            location = os.path.join(encode(cache.layer(item.tree)), encode(item.inner))
+            if digest_of_file(location) == item.sha256:
+                with open(location, "rb") as file:
+                    yield (item.tree, item.inner), file.read()
 
     def _template_bytes(
         self, layer: Layer, manifest: Manifest, tree: tuple[Entry, ...], wanted: set[tuple[str, str]]

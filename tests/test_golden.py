@@ -260,10 +260,10 @@ def test_the_facts():
 
 
 def test_a_config_of_the_next_schema():
-    later = (GOLDEN / "config.json").read_bytes().replace(b'"schema":1}', b'"schema":2}')
+    later = (GOLDEN / "config.json").read_bytes().replace(b'"schema":1}', b'"schema":3}')
     with pytest.raises(UnsupportedSchemaError) as caught:
         decode_snapshot(later, "config x")
-    assert str(caught.value) == "config x.schema: 2 is newer than this envparity reads (1); install a newer one"
+    assert str(caught.value) == "config x.schema: 3 is newer than this envparity reads (2); install a newer one"
 
 
 PLACES = ["/p/e", "/srv/" + "a-long-name/" * 12 + "env"]

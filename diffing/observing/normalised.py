@@ -40,7 +40,8 @@ def count_normalised(sides: Sides) -> tuple[Normalised, ...]:
 
 
 def _by_key(side: Description) -> dict[Key, Layer]:
-    return {(layer.kind.value, layer.name, layer.mount): layer for layer in side.snapshot.layers}
+    layers = side.snapshot.layers
+    return {(layer.kind.value, layer.name, layer.mount): layer for layer in layers if layer.kind is not Kind.MODEL}
 
 
 def _changed(one: dict[Key, Layer], two: dict[Key, Layer]) -> set[tuple[str, str]]:

@@ -25,6 +25,8 @@ def share_out(sides: Sides) -> tuple[Share, ...]:
     for side, rows in zip((sides.train, sides.serve), stored, strict=True):
         size, count = Counter[str](), Counter[str]()
         for layer in side.snapshot.layers:
+            if layer.kind is Kind.MODEL:  # no part of the environment
+                continue
             owner = _name(layer)
             size[owner] += layer.size
             count[owner] += layer.files

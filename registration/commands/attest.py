@@ -93,7 +93,7 @@ def report_of(
         one, other = find_sides(
             (train, serve), invocation.store, fingerprint=fingerprint, identify=True, progress=progress
         )
-        (report,) = reports_of(one, [other], model=model, policy=policy)
+        (report,) = reports_of(one, [other], invocation.store, model=model, policy=policy)
     return report
 
 

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from diffing.report import Report
     from diffing.sides import Side
     from registration.invocation import Invocation
+    from snapshot.store import Store
 
 #: The module of a format that is not called like it.
 _RENDERERS = {"json": "document"}
@@ -50,7 +51,7 @@ class OutputError(RegistrationError, OSError):
     metavar="PATH",
     type=click.Path(exists=True),
     help="What decides which differences the model can reach: an MLflow model's directory, a pickle (it is never unpickled),"
-    " or a file with the names of the modules that it imports.",
+    " or a file with the names of the modules that it imports. Default: what TRAIN has noted of its model.",
 )
 @click.option("--policy", metavar="FILE", type=click.Path(exists=True, dir_okay=False), help="What may differ (TOML).")
 @click.option("--format", "form", type=click.Choice(FORMATS), help="Default: text.")
@@ -118,7 +119,7 @@ def diff(
             cached=not no_cache,
             progress=progress,
         )
-        reports = reports_of(train, others, model=model, policy=policy)
+        reports = reports_of(train, others, invocation.store, model=model, policy=policy)
     if plan:
         from diffing import fixing
 
@@ -128,18 +129,24 @@ def diff(
     return 0 if all(report.passed for report in reports) else 1
 
 
-def reports_of(train: Side, others: Sequence[Side], *, model: str | None, policy: str | None) -> list[Report]:
-    """Each of `others` against `train`. `model` and `policy` are paths."""
+def reports_of(
+    train: Side, others: Sequence[Side], store: Store, *, model: str | None, policy: str | None
+) -> list[Report]:
+    """Each of `others` against `train`. `model` and `policy` are paths; without a model, what `train` has noted of one counts."""
     from diffing import policy as policies
     from diffing.assessing import assess
     from diffing.requirements import read
     from diffing.rules import catalogue
     from diffing.usage import read_model
+    from registration.sides import noted
 
     rules = catalogue.load()
     chosen = policies.DEFAULT if policy is None else policies.read(policy, rules.ids)
-    usage = None if model is None else read_model(model)
-    declared = read(usage.requirements) if usage is not None and usage.requirements else None
+    if model is None:
+        usage, declared = noted(train, store)
+    else:
+        usage = read_model(model)
+        declared = read(usage.requirements) if usage.requirements else None
     today = dt.datetime.now(tz=dt.timezone.utc).date()
     return [
         assess(train, side, today=today, usage=usage, declared=declared, policy=chosen, catalogue=rules)

@@ -54,6 +54,16 @@ def test_names_versions_markers_extras_and_hashes(tmp_path):
     assert weird.pin == "not.pep440"
 
 
+@pytest.mark.parametrize(
+    "line", ["./code/mine-1.0-py3-none-any.whl", "mine @ https://example.org/mine-1.0-py3-none-any.whl"]
+)
+def test_a_file_may_have_hashes_too(tmp_path, line):
+    more = "#sha256=" + "c" * 64
+    (mine,) = items(tmp_path, f"{line}{more} \\\n --hash=sha256:{'b' * 64} \\\n --hash=sha512:{'a' * 128}\n")
+    assert mine.name == "mine"
+    assert mine.hashes == (f"sha256:{'b' * 64}", f"sha256:{'c' * 64}", f"sha512:{'a' * 128}")
+
+
 def test_a_wildcard_is_no_pin(tmp_path):
     assert [item.pin for item in items(tmp_path, "a==1.*\nb~=1.0\nc==1,!=2\nd\n")] == [None] * 4
 

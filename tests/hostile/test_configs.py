@@ -38,7 +38,11 @@ REMOVED = object()
 @pytest.mark.parametrize(
     ("path", "value", "match"),
     [
-        (["schema"], 2, r"\.schema: 2 is newer than this envparity reads \(1\); install a newer one"),
+        (["schema"], 3, r"\.schema: 3 is newer than this envparity reads \(2\); install a newer one"),
+        (["schema"], 2, r"\.schema: 2 for what is written as 1"),
+        (["schema"], 0, r"\.schema: 0 for what is written as 1"),
+        (["environment", "bytecode"], "imported", r"\.schema: 1 for what is written as 2"),
+        (["layers", 0, "kind"], "model", r"\.schema: 1 for what is written as 2"),
         (["schema"], "1", r"\.schema: want int, found str"),
         (["schema"], REMOVED, r"\.schema: missing"),
         (["schema"], -1, r"\.schema: want a count, found -1"),
@@ -62,7 +66,11 @@ REMOVED = object()
         ),
         (["interpreter", "cache_tag"], "a\0b", r"\.interpreter\.cache_tag: 'a\\x00b' is no cache tag"),
         (["environment", "kind"], "conda", r"\.environment\.kind: 'conda' is neither venv nor base"),
-        (["environment", "bytecode"], "maybe", r"\.environment\.bytecode: 'maybe' is neither none, kept nor compiled"),
+        (
+            ["environment", "bytecode"],
+            "maybe",
+            r"\.environment\.bytecode: 'maybe' is neither none, kept, compiled nor imported",
+        ),
         (["environment", "base_mount"], "../beside", r"\.environment\.base_mount: unsafe path '\.\./beside'"),
         (["environment", "base_mount"], "/usr", r"\.environment\.base_mount: unsafe path '/usr'"),
         (["environment", "system_site_packages"], 0, r"\.environment\.system_site_packages: want bool, found int"),
@@ -73,7 +81,11 @@ REMOVED = object()
         (["environment", "sources", "x"], 5, r"\.environment\.sources\.x: want str, found int"),
         (["layers"], {}, r"\.layers: want list, found dict"),
         (["layers", 0], [], r"\.layers\[0\]: want an object, found list"),
-        (["layers", 0, "kind"], "device", r"\.layers\[0\]\.kind: 'device' is not a valid Kind"),
+        (
+            ["layers", 0, "kind"],
+            "device",
+            r"\.layers\[0\]\.kind: 'device' is no kind of layer that this envparity knows; install a newer one",
+        ),
         (["layers", 0, "name"], REMOVED, r"\.layers\[0\]\.name: missing"),
         (["layers", 0, "version"], 1, r"\.layers\[0\]\.version: want str, found int"),
         (["layers", 0, "mount"], "a/../..", r"\.layers\[0\]\.mount: unsafe path 'a/\.\./\.\.'"),
@@ -92,9 +104,9 @@ def test_a_config_with_something_else_in_one_place(ground, path, value, match):
 
 
 def test_a_config_of_a_later_schema_says_what_to_do(ground):
-    stored = ground.publish(PART, config=config_with(["schema"], 2))
+    stored = ground.publish(PART, config=config_with(["schema"], 3))
     message = ground.refuses("newer", error=UnsupportedSchemaError)
-    assert message == f"config {stored.id}.schema: 2 is newer than this envparity reads (1); install a newer one"
+    assert message == f"config {stored.id}.schema: 3 is newer than this envparity reads (2); install a newer one"
 
 
 @pytest.mark.parametrize("config", [b"[" * 200_000, b"\x00", b"null", b'"text"', b"{}", b"", b"{" * 100])

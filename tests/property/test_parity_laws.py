@@ -119,7 +119,7 @@ def test_a_layer_counts_unless_it_is_derived_or_empty(layers, data):
     number = data.draw(st.integers(0, len(layers) - 1))
     rest = [*layers[:number], *layers[number + 1 :]]
     layer = layers[number]
-    counts = layer.parity is not None and layer.kind not in (Kind.BYTECODE, Kind.INTERPRETER)
+    counts = layer.parity is not None and layer.kind not in (Kind.BYTECODE, Kind.INTERPRETER, Kind.MODEL)
     same = parity_root(INTERPRETER, ENVIRONMENT, rest) == parity_root(INTERPRETER, ENVIRONMENT, layers)
     assert same is not counts
 
@@ -166,5 +166,5 @@ def test_anything_put_into_a_console_script_is_noticed(junk, position):
 @given(st.sampled_from(Kind), PATHS)
 def test_a_rule_is_one_of_the_format(kind, path):
     assert rule_for_path(kind, path) in {
-        None, "bytecode", "record", "installer-note", "direct-url", "activation", "venv-config", "tool-marker",
+        None, "bytecode", "model", "record", "installer-note", "direct-url", "activation", "venv-config", "tool-marker",
     }  # fmt: skip

@@ -6,6 +6,7 @@ import json
 
 import pytest
 
+from snapshot.model import Kind
 from snapshot.secrets import is_secret_file, may_hold_secrets, redact
 
 
@@ -85,4 +86,4 @@ def test_files_that_are_none(path):
 
 @pytest.mark.parametrize(("path", "may"), [("pip.conf", True), ("x/direct_url.json", True), ("x/METADATA", False)])
 def test_files_that_may_hold_them(path, may):
-    assert may_hold_secrets(path) is may
+    assert may_hold_secrets(path, Kind.DISTRIBUTION) is may

@@ -1,0 +1,241 @@
+"""Register a model with the environment it was trained in: everything is checked and captured before MLflow hears of a new version.
+
+Nothing half done: until there is a version the snapshot has a name of its own, which is taken back if anything fails.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+import tempfile
+import uuid
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from registration.eligibility import check, current_runtime
+from registration.env_pack import normalise
+from registration.errors import RegistrationError
+from registration.extra import need_mlflow
+from registration.importing import imports
+from registration.locking import prepare
+from registration.models import fetch
+from registration.naming import snapshot_name
+from registration.surroundings import surroundings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from typing import TypeAlias
+
+    from registration.env_pack import EnvPack
+    from registration.mlmodel import LocalModel
+    from registration.surroundings import Surroundings
+    from snapshot import Captured
+    from snapshot.store import Store
+
+    #: MLflow's ModelVersion; its type is not known without MLflow.
+    ModelVersion: TypeAlias = Any
+    #: Gets a line whenever something begins that takes longer than a moment.
+    Said: TypeAlias = Callable[[str], None]
+    #: Creates a version as `mlflow.register_model` does: model URI, name, keyword arguments.
+    Create: TypeAlias = Callable[..., ModelVersion]
+
+#: The notes of a registered snapshot: the lock of the model's requirements, and the modules that it imports.
+LOCK = "requirements.lock"
+MODULES = "modules.json"
+
+#: Seconds that MLflow waits for a version to be ready; its own default.
+AWAIT = 300
+
+_TAG = "envparity"
+_DOTTED = re.compile(r"[\w-]+(?:\.[\w-]+)*")
+
+
+class RegisteredOtherwiseError(RegistrationError, RuntimeError):
+    """MLflow created the version, but the store cannot name its snapshot: the version was deleted again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Packed:
+    """A captured snapshot under its name for the time being."""
+
+    captured: Captured
+    name: str
+    pending: str
+
+
+def register_model(
+    model_uri: str,
+    name: str,
+    *,
+    tags: Mapping[str, Any] | None = None,
+    env_pack: Any = None,
+    store: Store | None = None,
+    size_limit: int | None = None,
+    budget: int | None = None,
+    variables: Mapping[str, str] | None = None,
+    await_registration_for: int | None = AWAIT,
+    said: Said | None = None,
+) -> ModelVersion:
+    """Register the model at `model_uri` as a new version of `name`, with the environment of this process packed and staged.
+
+    `model_uri` and `tags` as for `mlflow.register_model`; `env_pack` as `env_pack.normalise` takes it. `store` is where the snapshot goes
+    (default: that of the `envparity` command, in the user's data directory). `size_limit` (packed bytes of the snapshot) and `budget` (bytes of all versions of `name`
+    in the store) win over those of `env_pack`. `variables` are those of the process that trains, for the parity report (default: those of this process; what is
+    kept of them is no secret, see `snapshot.facts.variables`). `await_registration_for` in seconds. `said` gets a line for each step.
+
+    The version has tags that say which snapshot it is (`envparity.snapshot`, `envparity.parity_root`, `envparity.store`, …). Raises
+    NotEligibleError with all that stands against it, LockError, LoadError, FetchError, SizeLimitError, BudgetError and other
+    RegistrationError and SnapshotError; then there is no new version, and nothing of it in the store.
+    """
+    from registration.enabling import original
+
+    need_mlflow()
+    pack = normalise(env_pack)
+    pack = replace(pack, size_limit=size_limit or pack.size_limit, budget=budget or pack.budget)
+    return register(
+        original(),
+        model_uri,
+        name,
+        pack,
+        store or default_store(),
+        tags=tags,
+        variables=variables,
+        await_registration_for=await_registration_for,
+        said=said,
+    )
+
+
+def register(
+    create: Create,
+    model_uri: str,
+    name: str,
+    pack: EnvPack,
+    store: Store,
+    *,
+    tags: Mapping[str, Any] | None,
+    variables: Mapping[str, str] | None,
+    await_registration_for: int | None,
+    said: Said | None,
+) -> ModelVersion:
+    """The same, with everything given. `create` is MLflow's own function."""
+    with tempfile.TemporaryDirectory(prefix="envparity-model-") as scratch:
+        model = fetch(model_uri, scratch)
+        packed = _pack(model, name, pack, store, variables, said or (lambda _: None))
+        try:
+            version = create(
+                model_uri if model_uri.startswith("runs:") else model.source,  # an alias may have moved; a run is noted
+                name,
+                await_registration_for=await_registration_for,
+                tags={**(tags or {}), **_tags(packed, store)},
+            )
+        except BaseException:
+            store.remove(packed.pending)
+            raise
+    _settle(version, packed, store)
+    return version
+
+
+def default_store() -> Store:
+    """The store of the `envparity` command, when nothing else is said."""
+    from registration.invocation import Invocation
+
+    return Invocation().store
+
+
+def _pack(
+    model: LocalModel,
+    name: str,
+    pack: EnvPack,
+    store: Store,
+    variables: Mapping[str, str] | None,
+    said: Said,
+) -> _Packed:
+    """Everything before MLflow is asked for a version."""
+    import snapshot
+
+    mlflow = need_mlflow()
+    here = surroundings(sys.executable)
+    check(model, name, here, pack, registry_uri=mlflow.get_registry_uri(), runtime=current_runtime())
+    notes = {}
+    variables = os.environ if variables is None else variables  # like the command: this is where users come in
+    if pack.install_dependencies and model.requirements is not None:
+        prepared = prepare(model.requirements, here, previous=_last_lock(store, name), said=said)
+        here, notes[LOCK] = prepared.here, prepared.lock
+    said("loading the model, to see what it imports")
+    found = imports(model, here.python)
+    modules = sorted(name for name in found.names if _DOTTED.fullmatch(name))  # some programs make up others
+    notes[MODULES] = json.dumps({"schema": 1, "modules": modules}, indent=1).encode()
+    said(f"capturing {here.prefix}")
+    pending = f"{snapshot_name(name)}/pending-{uuid.uuid4().hex[:12]}"
+    captured = _capture(snapshot.capture, here, store, pending, pack, variables, model, notes, modules)
+    return _Packed(captured, snapshot_name(name), pending)
+
+
+def _capture(
+    capture: Callable[..., Captured],
+    here: Surroundings,
+    store: Store,
+    pending: str,
+    pack: EnvPack,
+    variables: Mapping[str, str] | None,
+    model: LocalModel,
+    notes: Mapping[str, bytes],
+    modules: list[str],
+) -> Captured:
+    return capture(
+        here.prefix,
+        store,
+        python=here.python,
+        name=pending,
+        size_limit=pack.size_limit,
+        budget=pack.budget,
+        exclude=pack.exclude,
+        variables=variables,
+        fingerprint=pack.fingerprint,
+        model=model.path,
+        notes=notes,
+        imports=modules,
+    )
+
+
+def _last_lock(store: Store, name: str) -> bytes | None:
+    """The lock of the version before, whose hashes need not be asked for again."""
+    from snapshot.store import UnknownSnapshotError
+    from snapshot.trees import read_note
+
+    try:
+        return read_note(store, snapshot_name(name), LOCK)
+    except UnknownSnapshotError:
+        return None
+
+
+def _tags(packed: _Packed, store: Store) -> dict[str, str]:
+    from snapshot.version import version
+
+    return {
+        f"{_TAG}.snapshot": packed.captured.snapshot,
+        f"{_TAG}.parity_root": packed.captured.parity_root,
+        f"{_TAG}.store": str(store.backend),
+        f"{_TAG}.name": packed.name,
+        f"{_TAG}.version": version(),
+    }
+
+
+def _settle(version: ModelVersion, packed: _Packed, store: Store) -> None:
+    """Give the snapshot the version's name, and take the one for the time being away; or take everything back."""
+    final = snapshot_name(version.name, version.version)
+    try:
+        taken = {each.name: each.snapshot for each in store.references()}.get(final)
+        if taken not in (None, packed.captured.snapshot):
+            raise RegisteredOtherwiseError(
+                f"{store.backend} has another {final}, of another registry: the new version was deleted again; "
+                "give each registry a store of its own"
+            )
+        store.tag(packed.pending, final)
+    except BaseException:
+        need_mlflow().MlflowClient().delete_model_version(version.name, str(version.version))
+        store.remove(packed.pending)
+        raise
+    store.remove(packed.pending)

@@ -1,0 +1,52 @@
+"""Laws of the room that unpacking takes: held against writing and removing the files one by one."""
+
+from __future__ import annotations
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from snapshot.room import peak, unpacking
+
+law = settings(deadline=None)
+SIZES = st.integers(0, 1000)
+ROWS = st.lists(SIZES, max_size=6)
+LAYERS = st.lists(st.tuples(SIZES, ROWS), max_size=8)
+
+
+def simulated(row):
+    """Bytes there at one time: as `Tars` does it, a base is there until what is made of it is."""
+    there = worst = 0
+    for number in reversed(range(len(row))):
+        there += row[number]
+        worst = max(worst, there)
+        if number + 1 < len(row):
+            there -= row[number + 1]
+    return worst
+
+
+@law
+@given(ROWS)
+def test_a_row_takes_what_its_files_take(row):
+    assert peak(row) == simulated(row)
+
+
+@law
+@given(LAYERS)
+def test_one_process_takes_what_its_layers_take_one_after_the_other(layers):
+    done = worst = 0
+    for size, row in layers:
+        done += size
+        worst = max(worst, done + simulated(row))
+    sizes, rows = [size for size, _ in layers], [row for _, row in layers]
+    assert unpacking(sizes, rows, [list(range(len(layers)))]) == worst
+
+
+@law
+@given(LAYERS, st.integers(1, 4))
+def test_several_processes_take_at_least_as_much(layers, count):
+    sizes, rows = [size for size, _ in layers], [row for _, row in layers]
+    parts = [list(range(start, len(layers), count)) for start in range(count)]
+    needed = unpacking(sizes, rows, parts)
+    assert needed == sum(unpacking(sizes, rows, [part]) for part in parts)
+    assert needed >= sum(sizes)
+    assert needed >= max(map(peak, rows), default=0)

@@ -1,0 +1,190 @@
+"""Registering with the environment, against a real MLflow with a SQLite registry."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+
+import pytest
+
+import registration
+import snapshot
+from registration.env_pack import EnvPackError
+from registration.naming import snapshot_name
+from registration.registering import LOCK, MODULES, RegisteredOtherwiseError
+from snapshot.trees import read_note
+
+pytestmark = pytest.mark.mlflow
+
+PACK = {"install_dependencies": False, "fingerprint": False}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return snapshot.Store(tmp_path_factory.mktemp("registered") / "store")
+
+
+@pytest.fixture
+def client(mlflow):
+    return mlflow.MlflowClient()
+
+
+def tags_of(client, version):
+    return client.get_model_version(version.name, str(version.version)).tags
+
+
+def names(store):
+    return {each.name for each in store.references()}
+
+
+@pytest.fixture(scope="module")
+def first(mlflow, logged, store):
+    """Version 1 of `flats`, locked."""
+    return registration.register_model(
+        f"runs:/{logged.run}/prices", "flats", tags={"team": "x"}, env_pack={"fingerprint": False}, store=store
+    )
+
+
+def test_a_version_says_which_snapshot_it_is(client, first, store):
+    tags = tags_of(client, first)
+    assert (first.name, str(first.version), tags["team"]) == ("flats", "1", "x")
+    assert names(store) == {"flats/1"}
+    found = store.resolve("flats/1")
+    assert tags["envparity.snapshot"] == found.snapshot
+    assert tags["envparity.parity_root"] == store.snapshot("flats/1").parity_root
+    assert tags["envparity.store"] == str(store.backend)
+    assert tags["envparity.name"] == "flats"
+    assert first.run_id
+
+
+def test_the_snapshot_has_the_model_its_lock_and_its_modules(first, store, logged, tmp_path):
+    lock = read_note(store, "flats/1", LOCK).decode()
+    assert "scikit-learn==" in lock
+    assert "--hash=sha256:" in lock
+    modules = json.loads(read_note(store, "flats/1", MODULES))["modules"]
+    assert {"mlflow.pyfunc", "sklearn.ensemble", "pandas"} <= set(modules)
+    snapshot.restore("flats/1", tmp_path / "env", store)
+    kept = tmp_path / "env" / ".envparity" / "model"
+    for name in ("MLmodel", "requirements.txt"):
+        with open(os.path.join(logged.path, name), "rb") as file:
+            assert (kept / name).read_bytes() == file.read()
+
+
+def test_again_with_nothing_changed(mlflow, logged, first, store, client):
+    size = sum(blob.size for blob in blobs(store))
+    with registration.enable(store=store):
+        again = mlflow.register_model(f"runs:/{logged.run}/prices", "flats", env_pack={"fingerprint": False})
+    assert str(again.version) == "2"
+    assert tags_of(client, again)["envparity.snapshot"] == tags_of(client, first)["envparity.snapshot"]
+    assert sum(blob.size for blob in blobs(store)) - size < 1_000_000
+    assert {"flats/1", "flats/2"} <= names(store)
+
+
+def blobs(store):
+    return {
+        blob.digest: blob
+        for each in store.references()
+        for blob in (each.manifest, *store.manifest(each).content.values())
+    }.values()
+
+
+def test_mlflows_own_call_unchanged(mlflow, logged, store, client):
+    from mlflow.utils.env_pack import EnvPackConfig
+
+    before = mlflow.tracking._model_registry.fluent._register_model
+    pack = EnvPackConfig(name="databricks_model_serving", install_dependencies=False)
+    with registration.enable(store=store):
+        version = mlflow.register_model(logged.second.model_uri, "own", env_pack=pack)
+        plain = mlflow.register_model(logged.second.model_uri, "own")
+    assert "envparity.snapshot" in tags_of(client, version)
+    assert "envparity.snapshot" not in tags_of(client, plain)
+    assert mlflow.tracking._model_registry.fluent._register_model is before
+    with pytest.raises(Exception, match="databricks runtime"):
+        mlflow.register_model(logged.second.model_uri, "own", env_pack=pack)
+
+
+def test_enabled_until_it_is_disabled(mlflow):
+    from mlflow.tracking._model_registry import fluent
+
+    before = fluent._register_model
+    registration.enable()
+    registration.enable()
+    assert fluent._register_model is not before
+    registration.disable()
+    registration.disable()
+    assert fluent._register_model is before
+
+
+@pytest.mark.parametrize("form", ["version", "alias", "path"])
+def test_every_form_of_a_model_uri(mlflow, logged, first, store, client, form):
+    client.set_registered_model_alias("flats", "champion", "1")
+    uri = {"version": "models:/flats/1", "alias": "models:/flats@champion", "path": logged.path}[form]
+    version = registration.register_model(uri, f"by-{form}", env_pack=PACK, store=store)
+    assert f"by-{form}/1" in names(store)
+    assert tags_of(client, version)["envparity.parity_root"] == store.snapshot("flats/1").parity_root
+
+
+def test_a_name_that_no_snapshot_can_have(mlflow, logged, store, client):
+    version = registration.register_model(logged.second.model_uri, "Prices (of flats)", env_pack=PACK, store=store)
+    assert tags_of(client, version)["envparity.name"] == snapshot_name("Prices (of flats)")
+    assert snapshot_name("Prices (of flats)", 1) in names(store)
+
+
+def untouched(client, store, name, before):
+    assert names(store) == before
+    assert not list(client.search_model_versions(f"name='{name}'"))
+
+
+def test_a_capture_that_fails_leaves_nothing(mlflow, logged, first, store, client):
+    before = names(store)
+    with pytest.raises(snapshot.SizeLimitError):
+        registration.register_model(logged.second.model_uri, "large", env_pack=PACK, store=store, size_limit=1000)
+    untouched(client, store, "large", before)
+    assert "large" not in {each.name for each in client.search_registered_models()}
+
+
+def test_a_refusal_of_mlflow_leaves_nothing(mlflow, logged, first, store, client):
+    before = names(store)
+    with pytest.raises(mlflow.MlflowException):
+        registration.register_model(
+            logged.second.model_uri, "refused", tags={"x" * 300: "1"}, env_pack=PACK, store=store
+        )
+    untouched(client, store, "refused", before)
+
+
+def test_a_store_that_belongs_to_another_registry(mlflow, logged, first, store, client, tmp_path):
+    other = snapshot.Store(tmp_path / "other")
+    with other.begin():
+        pass
+    from snapshot.testing.samples import publish_sample
+
+    publish_sample(other, "taken/1", ["x"])
+    with pytest.raises(RegisteredOtherwiseError, match="give each registry a store of its own"):
+        registration.register_model(logged.second.model_uri, "taken", env_pack=PACK, store=other)
+    untouched(client, other, "taken", {"taken/1"})
+
+
+def test_two_at_once(mlflow, logged, first, store, client):
+    versions, failed = [], []
+
+    def one():
+        try:
+            versions.append(registration.register_model(logged.second.model_uri, "twice", env_pack=PACK, store=store))
+        except Exception as error:  # noqa: BLE001 (shown below)
+            failed.append(error)
+
+    threads = [threading.Thread(target=one) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert not failed
+    assert sorted(str(version.version) for version in versions) == ["1", "2"]
+    assert {"twice/1", "twice/2"} <= names(store)
+    assert not [name for name in names(store) if name and "pending" in name]
+
+
+def test_a_wrong_env_pack_is_refused_before_anything(mlflow, logged, store):
+    with pytest.raises(EnvPackError, match="want 'databricks_model_serving'"):
+        registration.register_model(logged.second.model_uri, "x", env_pack="conda", store=store)
