@@ -8,16 +8,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from registration.deploying import deploy
     from registration.enabling import disable, enable
     from registration.env_pack import EnvPack
     from registration.errors import RegistrationError
     from registration.registering import register_model
 
-__all__ = ["EnvPack", "RegistrationError", "disable", "enable", "register_model"]
+__all__ = ["EnvPack", "RegistrationError", "deploy", "disable", "enable", "register_model"]
 
 _HOMES = {
     "EnvPack": "env_pack",
     "RegistrationError": "errors",
+    "deploy": "deploying",
     "disable": "enabling",
     "enable": "enabling",
     "register_model": "registering",

@@ -48,7 +48,6 @@ MODULES = "modules.json"
 #: Seconds that MLflow waits for a version to be ready; its own default.
 AWAIT = 300
 
-_TAG = "envparity"
 _DOTTED = re.compile(r"[\w-]+(?:\.[\w-]+)*")
 
 
@@ -212,14 +211,15 @@ def _last_lock(store: Store, name: str) -> bytes | None:
 
 
 def _tags(packed: _Packed, store: Store) -> dict[str, str]:
+    from registration import tags
     from snapshot.version import version
 
     return {
-        f"{_TAG}.snapshot": packed.captured.snapshot,
-        f"{_TAG}.parity_root": packed.captured.parity_root,
-        f"{_TAG}.store": str(store.backend),
-        f"{_TAG}.name": packed.name,
-        f"{_TAG}.version": version(),
+        tags.SNAPSHOT: packed.captured.snapshot,
+        tags.PARITY_ROOT: packed.captured.parity_root,
+        tags.STORE: str(store.backend),
+        tags.NAME: packed.name,
+        tags.VERSION: version(),
     }
 
 
