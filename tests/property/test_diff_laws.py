@@ -112,7 +112,7 @@ def test_a_changed_byte_is_named_and_nothing_else_is(one, data):
     candidates = [
         (number, place)
         for number, found in enumerate(one.snapshot.layers)
-        if found.kind is not Kind.BYTECODE
+        if found.kind not in (Kind.BYTECODE, Kind.MODEL)
         for place, entry in enumerate(one.trees[found.tree])
         if entry.type == "f" and counted(entry) and entry.rule is None
     ]
@@ -176,7 +176,7 @@ def files_of(side):
     return sorted(
         (f"{found.mount}/{row[0]}" if found.mount else row[0], found.kind.value, *row[1:])
         for found in side.snapshot.layers
-        if found.kind is not Kind.BYTECODE
+        if found.kind not in (Kind.BYTECODE, Kind.MODEL)
         for row in map(counted, side.trees[found.tree])
         if row
     )
