@@ -110,7 +110,7 @@ def _hold(path: Path) -> int:
                 return fd
         except FileNotFoundError:
             pass
-        except BaseException:
+        except BaseException:  # whatever it is, the lock is not to stay held
             os.close(fd)
             raise
         os.close(fd)

@@ -92,7 +92,7 @@ def deploy(
             report = checking.check(
                 target, place, log, policy=chosen, variables=variables, full=full, progress=progress
             )
-        except BaseException:
+        except BaseException:  # Control-C too: the destination appears whole or not at all
             claim.clear()
             if again:
                 log.write(place / DEPLOYMENT)

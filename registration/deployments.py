@@ -200,7 +200,7 @@ class Deployments:
                 before = () if state.current is None else (state.current,)
                 switched = replace(state, current=new, others=before)
                 self._save(switched)
-        except BaseException:
+        except BaseException:  # Control-C too: a server that nobody knows of would stay
             self._clear(replace(state, others=(*state.others, new)), log)
             if state.current is not None:
                 log.write(home / _EVENTS)
@@ -238,7 +238,7 @@ class Deployments:
         server.start()
         try:
             server.check()
-        except BaseException:
+        except BaseException:  # Control-C too: the server would stay
             server.stop()
             raise
         identity = server.release()

@@ -129,7 +129,7 @@ def register(
                 await_registration_for=await_registration_for,
                 tags={**(tags or {}), **_tags(packed, store)},
             )
-        except BaseException:
+        except BaseException:  # Control-C too: there is no version, so there is to be no snapshot
             store.remove(packed.pending)
             raise
     _settle(version, packed, store)
@@ -234,8 +234,10 @@ def _settle(version: ModelVersion, packed: _Packed, store: Store) -> None:
                 "give each registry a store of its own"
             )
         store.tag(packed.pending, final)
-    except BaseException:
-        need_mlflow().MlflowClient().delete_model_version(version.name, str(version.version))
-        store.remove(packed.pending)
+    except BaseException:  # Control-C too: a version without a snapshot is none
+        try:
+            need_mlflow().MlflowClient().delete_model_version(version.name, str(version.version))
+        finally:  # even where MLflow cannot be reached any more
+            store.remove(packed.pending)
         raise
     store.remove(packed.pending)

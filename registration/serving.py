@@ -119,7 +119,7 @@ class Server:
             with self._events.step("ready") as step:
                 self._await_health()
                 step.detail = f"{self.url}/health answers"
-        except BaseException:
+        except BaseException:  # Control-C too: the process would stay
             self._end(processes.GRACE)
             raise
 
@@ -277,7 +277,7 @@ def listen(host: str, port: int) -> socket.socket:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             made.bind(address)
             made.listen(2048)
-        except BaseException:
+        except BaseException:  # whatever it is, the socket is not to stay open
             made.close()
             raise
     except (OSError, OverflowError) as error:

@@ -299,7 +299,7 @@ def _cover(connection: Connection, wanted: Mapping[bytes, Digest], read: Read) -
             if raw not in have and (rows := _rows(read(digest))):
                 _add(connection, raw, rows)
         have = _covered(connection)  # after the transaction it may be another process's
-    except BaseException:
+    except BaseException:  # Control-C too: others wait for the lock
         connection.rollback()
         raise
     connection.execute("COMMIT")
