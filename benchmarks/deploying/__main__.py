@@ -1,6 +1,9 @@
 """`python -m benchmarks.deploying`: from a registered model to its first prediction, and registering it. Exit codes: 0 all bounds met, 1 one missed, 2 an error.
 
 python -m benchmarks.deploying [--quick] [--rounds N] [--work DIR] [--write-docs] [--json FILE]
+
+It takes no part in `python -m benchmarks --quick`: two environments with MLflow, a training, a registration and two deployments of each contender are
+more than a minute on two cores, most of it MLflow's.
 """
 
 from __future__ import annotations

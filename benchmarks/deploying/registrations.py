@@ -7,6 +7,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from benchmarks.deploying.laboratory import NAME, stored
+from benchmarks.deploying.pages import release
 from benchmarks.measuring import Contender
 from benchmarks.settling import put_aside
 
@@ -29,6 +30,7 @@ def registrations(laboratory: Laboratory, place: Path) -> list[Contender]:
 
     def gone(path: Path) -> None:
         put_aside(path, place / "aside")
+        release(place / "aside")
 
     def copied() -> None:
         gone(following)
