@@ -108,6 +108,21 @@ def first_answer(process: subprocess.Popen[bytes], port: int, question: Question
     raise CommandFailedError(f"{name} did not answer in {PATIENCE:.0f} s: {_last(errors)}")
 
 
+def check_place(pid: int, place: Path, name: str) -> None:
+    """Raises WrongAnswerError unless the scoring server (uvicorn) among the descendants of `pid` runs with an interpreter below `place`.
+
+    The same answer from the environment of the training would prove nothing.
+    """
+    servers = []
+    for member in family(pid):
+        with suppress(FileNotFoundError, ProcessLookupError), open(f"/proc/{member}/cmdline", "rb") as file:
+            words = os.fsdecode(file.read()).split("\0")
+            if any("uvicorn" in word for word in words):
+                servers.append(words[0])
+    if not any(server.startswith(f"{place}{os.sep}") for server in servers):
+        raise WrongAnswerError(f"{name} serves with {', '.join(servers) or 'no uvicorn'}, not from {place}")
+
+
 def stop(process: subprocess.Popen[bytes]) -> None:
     """End a command as a user would, then what is left of its descendants by force. Raises CommandFailedError if that is not possible."""
     with ExitStack() as opened:

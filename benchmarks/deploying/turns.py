@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from benchmarks.deploying.pages import drop_bytecode, release
-from benchmarks.deploying.serving import first_answer, free_port, started
+from benchmarks.deploying.serving import check_place, first_answer, free_port, started
 from benchmarks.environments import measure_tree
 from benchmarks.figures import Summary
 from benchmarks.measuring import Watcher, rotated
@@ -94,6 +94,7 @@ class Turns:
             watcher = Watcher(process.pid) if watch else None
             wall = first_answer(process, port, self._laboratory.question, way.name, errors) - begin
             together = watcher.stop() if watcher else None
+            check_place(process.pid, place, way.name)
         self._say(f"  {way.name}: {wall:.2f} s")
         answered = Answered(wall, way.collect(output.read_bytes()))
         tree = measure_tree(place) if watch else (0, 0)

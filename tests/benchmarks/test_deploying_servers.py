@@ -9,7 +9,7 @@ import time
 import pytest
 
 from benchmarks.deploying.pages import drop_bytecode, release
-from benchmarks.deploying.serving import Question, WrongAnswerError, first_answer, free_port, started
+from benchmarks.deploying.serving import Question, WrongAnswerError, check_place, first_answer, free_port, started
 from benchmarks.errors import CommandFailedError
 from benchmarks.measuring import family
 
@@ -86,6 +86,24 @@ def test_a_command_that_ends_says_why(tmp_path):
         pytest.raises(CommandFailedError, match="it ended with 1 before it answered: no such model"),
     ):
         first_answer(process, free_port(), QUESTION, "it", tmp_path / "errors")
+
+
+def test_a_server_of_another_environment_proves_nothing(tmp_path, impatient):
+    interpreter = tmp_path / "env" / "bin" / "python"
+    interpreter.parent.mkdir(parents=True)
+    interpreter.symlink_to(sys.executable)
+    script = ["-c", "import time; print('here', flush=True); time.sleep(600)", "uvicorn"]
+    output = tmp_path / "output"
+    for argv, there in (([str(interpreter), *script], True), ([sys.executable, *script], False)):
+        with started(argv, os.environ, output, tmp_path / "errors") as process:
+            while not output.read_bytes():
+                assert process.poll() is None
+                time.sleep(0.01)
+            if there:
+                check_place(process.pid, tmp_path / "env", "it")
+            else:
+                with pytest.raises(WrongAnswerError, match=f"it serves with {sys.executable}, not from {tmp_path}/env"):
+                    check_place(process.pid, tmp_path / "env", "it")
 
 
 def test_a_server_that_refuses_is_an_error():
