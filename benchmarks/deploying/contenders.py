@@ -34,7 +34,7 @@ class Way:
     """A command that deploys the model to the fresh directory `place` and serves it at `port`.
 
     `command(place, port)` is what is run, `shown` the same for readers. `path` are directories that come first on PATH, `variables` further variables, both
-    for a given place. `made` is what is on disk then, below the place. `moved` are the bytes that have to come to the node.
+    for a given place. `moved` are the bytes that have to come to the node, None where that is not known.
     `collect` makes figures of what it printed. `rounds`: it takes part in at most so many counted rounds, being slow.
     """
 
@@ -85,7 +85,7 @@ def _ours(laboratory: Laboratory, name: str, cache: Callable[[Path], Path]) -> W
         command,
         lambda _: [program.parent],
         collect=steps,
-        moved=laboratory.packed,
+        moved=0 if name == WARM else laboratory.packed,
     )
 
 
@@ -123,7 +123,7 @@ def _env_pack(laboratory: Laboratory) -> Way:
 
     shown = (
         "mkdir ENV MODEL; tar -C ENV -xf model_environment.tar; tar -C MODEL -xf model_version.tar; "
-        "sed -i '1s|OLD|NEW|' (scripts in ENV/bin); ENV/bin/mlflow models serve -m MODEL --env-manager local"
+        "sed -i '1,2s|OLD/bin/|ENV/bin/|' (scripts in ENV/bin); ENV/bin/mlflow models serve -m MODEL --env-manager local"
     )
     moved = sum((laboratory.tars / name).stat().st_size for name in ("model_environment.tar", "model_version.tar"))
     return Way(ENV_PACK, shown, command, lambda place: [place / "env" / "bin"], moved=moved)

@@ -99,7 +99,7 @@ def prepare(
         **environ,
         "MLFLOW_TRACKING_URI": f"sqlite:///{place / 'mlflow.db'}",
         "MLFLOW_DISABLE_TELEMETRY": "true",
-        # Both are downloads of a fresh account otherwise; the uncounted round fills it.
+        # The uncounted round fills it.
         "PIP_CACHE_DIR": os.fspath(place.parent / "pip-cache"),
         "TMPDIR": os.fspath(place / "tmp"),
     }

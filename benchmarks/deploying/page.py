@@ -48,9 +48,9 @@ local_model_path=MODEL)`, called as `mlflow.register_model` calls it; its time h
 """
 
 _BYTES = """\
-*Moved* is what a node needs that has nothing yet: the packed snapshot, interpreter included, or the tars. What uv and pip fetch is in their caches here and was not counted. *On disk* is what is below the \
-destination after the first prediction, including bytecode that was written meanwhile; links of ours and of uv's share it with their caches, and \
-cold has its own cache in it, each linked file twice. *Memory* is the most that all processes of a command were seen to take until the answer, in the round that does not count, looked at \
+*Moved* is what has to come to the node: all of the packed snapshot, interpreter included, or the tars; nothing where the layers are unpacked already. What uv and pip fetch is in their caches here and was not counted. \
+*On disk* is what is below the destination after the first prediction, including bytecode that was written meanwhile, and the cache of cold; each file counts once, by however many names. \
+Warm and uv share most of it with their caches, by links. *Memory* is the most that all processes of a command were seen to take until the answer, in the round that does not count, looked at \
 every 5 ms, pages they share counted once.
 """
 
@@ -87,6 +87,7 @@ def page(findings: Findings) -> str:
     parts += [_list((each.way.name, f"`{each.way.shown}`") for each in findings.deployments)]
     if findings.registrations:
         parts += [_list((name, f"`{taken.contender.shown}`") for name, taken in findings.registrations.items())]
+    parts.append("" if findings.quick else "Every sample is in [deploy-times.json](deploy-times.json).")
     return "\n\n".join(part for part in parts if part) + "\n"
 
 
@@ -161,7 +162,7 @@ def _sizes(deployments: Iterable[Deployments]) -> str:
     cells = [
         [
             each.way.name,
-            amount(each.way.moved, "B") if each.way.moved else "",
+            "" if each.way.moved is None else amount(each.way.moved, "B"),
             amount(each.bytes, "B"),
             f"{each.files:,}",
             amount(each.together, "B") if each.together else "",

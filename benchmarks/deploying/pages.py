@@ -28,6 +28,12 @@ def drop_bytecode(roots: Iterable[Path]) -> int:
     return count
 
 
+def occupied(root: Path) -> tuple[int, int]:
+    """How many regular files there are below `root`, and their bytes; one with several names counts once."""
+    sizes = {_inode(path): os.lstat(path).st_size for path in _files([root])}
+    return len(sizes), sum(sizes.values())
+
+
 def release(root: Path) -> int:
     """Empty the files below `root` that have no link from elsewhere, and leave them there. Returns the bytes.
 

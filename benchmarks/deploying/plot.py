@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING
 
-from benchmarks.deploying.results import OURS, best
+from benchmarks.deploying.results import OURS, best, deploy_rows
 from benchmarks.figures import Summary
 from benchmarks.reports.plot import STYLE
 from benchmarks.reports.words import amount
@@ -32,6 +32,8 @@ def plot(deployments: Sequence[Deployments], bounds: Mapping[str, float]) -> str
     fastest = best(deployments)
     reference = Summary.of(fastest.walls).median if fastest else None
     limits = {name: bounds[key] * reference for name, key in OURS.items() if reference and key in bounds}
+    # As the report judges: by the ratios of the rounds, which is not always the ratio of the medians.
+    missed = {row.what for row in deploy_rows(deployments, bounds) if row.met is False}
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {height}" width="{WIDTH}" height="{height}"',
         f'  role="img" aria-label="{escape(_summary(deployments))}">',
@@ -45,7 +47,8 @@ def plot(deployments: Sequence[Deployments], bounds: Mapping[str, float]) -> str
         *_axis(scale, most, height),
     ]
     for number, each in enumerate(deployments):
-        lines += _bar(each, TOP + number * STEP, scale, limits.get(each.way.name))
+        name = each.way.name
+        lines += _bar(each, TOP + number * STEP, scale, limits.get(name), missed=name in missed)
     return "\n".join([*lines, "</svg>"]) + "\n"
 
 
@@ -62,7 +65,7 @@ def _axis(scale: float, most: float, height: int) -> Iterator[str]:
         yield f'<text x="{x:.1f}" y="{bottom + 16}" class="s m">{number * step:g}</text>'
 
 
-def _bar(each: Deployments, y: int, scale: float, limit: float | None) -> Iterator[str]:
+def _bar(each: Deployments, y: int, scale: float, limit: float | None, *, missed: bool) -> Iterator[str]:
     found = Summary.of(each.walls)
     middle = y + BAR / 2
     colour = "#0284c7" if each.way.name in OURS else "#94a3b8"
@@ -76,5 +79,5 @@ def _bar(each: Deployments, y: int, scale: float, limit: float | None) -> Iterat
         yield f'<line x1="{mark:.1f}" y1="{y - 4}" x2="{mark:.1f}" y2="{y + BAR + 4}" stroke="#0f172a" stroke-width="2.5"/>'
         edge = max(edge, mark)
         text += f", at most {amount(limit, 's')}"
-        klass = "" if found.median <= limit else ' class="x"'
+        klass = ' class="x"' if missed else ""
     yield f'<text x="{edge + 8:.1f}" y="{middle + 4:.1f}"{klass}>{text}</text>'

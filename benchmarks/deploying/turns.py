@@ -7,9 +7,8 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from benchmarks.deploying.pages import drop_bytecode, release
+from benchmarks.deploying.pages import drop_bytecode, occupied, release
 from benchmarks.deploying.serving import check_place, first_answer, free_port, started
-from benchmarks.environments import measure_tree
 from benchmarks.figures import Summary
 from benchmarks.measuring import Watcher, rotated
 
@@ -97,6 +96,6 @@ class Turns:
             check_place(process.pid, place, way.name)
         self._say(f"  {way.name}: {wall:.2f} s")
         answered = Answered(wall, way.collect(output.read_bytes()))
-        tree = measure_tree(place) if watch else (0, 0)
+        tree = occupied(place) if watch else (0, 0)
         release(place)
         return answered, together, tree, bytecode

@@ -107,6 +107,12 @@ def test_the_page_begins_with_what_was_missed():
     assert f"| {WARM} | 1.00 s | 2.00 s |" in text  # its steps
 
 
+def test_nothing_to_move_is_no_unknown_amount():
+    text = page(findings(deployments(WARM, 4, moved=0), deployments(COLD, 8, moved=230_000_000), deployments(UV, 11)))
+    for start in (f"| {WARM} | 0 B | 800 MB |", f"| {COLD} | 230 MB | 800 MB |", f"| {UV} |  | 800 MB |"):
+        assert start in text
+
+
 def test_every_table_of_the_page_is_whole():
     lines = page(findings(*USUAL, registrations=registered())).splitlines()
     head = 0

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from benchmarks.deploying.pages import drop_bytecode, release
+from benchmarks.deploying.pages import drop_bytecode, occupied, release
 from benchmarks.deploying.serving import Question, WrongAnswerError, check_place, first_answer, free_port, started
 from benchmarks.errors import CommandFailedError
 from benchmarks.measuring import family
@@ -135,6 +135,7 @@ def test_what_a_run_wrote_is_emptied_and_what_it_shares_is_not(tmp_path):
     (run / "own").chmod(0o444)
     (run / "twice").write_bytes(b"56")
     os.link(run / "twice", run / "again")
+    assert occupied(run) == (3, 15)
     assert release(run) == 6
     assert (tmp_path / "cached").read_bytes() == b"of others"
     assert [(run / name).stat().st_size for name in ("linked", "own", "twice", "again")] == [9, 0, 0, 0]
