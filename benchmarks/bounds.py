@@ -43,11 +43,6 @@ GOALS: Mapping[str, float] = {
     "memory.torch": 600_000_000,
     # Of a capture with its deltas, and of optimize.
     "memory.deltas": 800_000_000,
-    # Of `python -m benchmarks.deploying`: against the fastest of the others, and against MLflow's packer.
-    "deploy.warm": 0.5,
-    "deploy.cold": 0.7,
-    "register.first": 0.5,
-    "register.retrained": 0.5,
 }
 
 GUARD = Path(__file__).with_name("guard.json")

@@ -19,13 +19,12 @@ from typing import TYPE_CHECKING
 
 import platformdirs
 
-from benchmarks.bounds import GOALS
 from benchmarks.deploying.contenders import ways
 from benchmarks.deploying.laboratory import build, prepare
 from benchmarks.deploying.page import page
 from benchmarks.deploying.plot import plot
 from benchmarks.deploying.registrations import registrations
-from benchmarks.deploying.results import Findings, document
+from benchmarks.deploying.results import GOALS, Findings, document
 from benchmarks.deploying.turns import Turns
 from benchmarks.environments import choose_cache, variables
 from benchmarks.errors import BenchmarkError
@@ -71,16 +70,21 @@ def _interrupt(_number: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
+def _check_space(work: Path) -> None:
+    free = shutil.disk_usage(work).free
+    if free < SPACE:
+        raise BenchmarkError(
+            f"{work} has {free / 1e9:.1f} GB free, and this takes up to {SPACE / 1e9:.0f}; give another --work"
+        )
+
+
 def _measure(work: Path, rounds: int, *, quick: bool) -> Findings:
     place = work / "deploying"
     work.mkdir(parents=True, exist_ok=True)
     settling = Settling(0 if quick else PAUSE, say)
     settling.clear(place)
     machine, tools = describe_machine(work), Tools.find()
-    if (free := shutil.disk_usage(work).free) < SPACE:
-        raise BenchmarkError(
-            f"{work} has {free / 1e9:.0f} GB free, and this takes up to {SPACE / 1e9:.0f}; give another --work"
-        )
+    _check_space(work)
     environ = variables(choose_cache(work))
     built = build(work, tools, environ, say, settling)
     place.mkdir()

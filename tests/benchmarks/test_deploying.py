@@ -8,12 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.bounds import GOALS
 from benchmarks.deploying.contenders import COLD, WARM, Way, find_pyenv, steps
 from benchmarks.deploying.page import page
 from benchmarks.deploying.plot import LEFT, WIDTH, plot
 from benchmarks.deploying.registrations import FIRST, PACKER, RETRAINED
-from benchmarks.deploying.results import Findings, best, document
+from benchmarks.deploying.results import GOALS, Findings, best, document
 from benchmarks.deploying.turns import Answered, Deployments
 from benchmarks.measuring import Sample, Series
 from benchmarks.recipes import Recipe
