@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     if chosen.write_docs and chosen.quick:
         parser.error("--write-docs needs all contenders; leave out --quick, or use --json FILE")
-    rounds = chosen.rounds or (1 if chosen.quick else 5)
+    rounds = (1 if chosen.quick else 5) if chosen.rounds is None else chosen.rounds
     if rounds < 1:
         parser.error("--rounds must be at least 1")
     work = (chosen.work or Path(platformdirs.user_cache_dir("envparity")) / "benchmarks").absolute()
