@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.deploying.__main__ import main
 from benchmarks.deploying.contenders import COLD, WARM, Way, find_pyenv, steps
 from benchmarks.deploying.page import page
 from benchmarks.deploying.plot import LEFT, WIDTH, plot
@@ -178,3 +179,17 @@ def test_why_virtualenv_is_left_out(tmp_path):
     (tmp_path / "versions/3.11.7/bin").mkdir(parents=True)
     (tmp_path / "versions/3.11.7/bin/python").touch()
     assert find_pyenv("3.11.7", environ) == (program.parent, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--rounds", "0"], "--rounds must be at least 1"),
+        (["--quick", "--write-docs"], "--write-docs needs all contenders; leave out --quick, or use --json FILE"),
+    ],
+)
+def test_wrong_use_is_said_before_anything_is_built(arguments, message, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert message in capsys.readouterr().err
