@@ -214,7 +214,7 @@ def _line(name: str, detail: str, time: str) -> str:
 
 
 def _print(step: Step) -> None:
-    parts = textwrap.wrap(console.printable(step.detail), _COLUMNS[1] - 2) or [""]
+    parts = textwrap.wrap(console.printable(step.detail), _COLUMNS[1] - 2, break_on_hyphens=False) or [""]
     name = step.name if step.ok else f"{step.name} !"
     click.echo(_line(name, parts[0], console.seconds(step.seconds)))
     for part in parts[1:]:
@@ -244,4 +244,7 @@ def _print_end(this: _Run, store: str | None) -> None:
     if store is not None:
         name = "quickstart" if this.model is None else this.model.removeprefix("models:/")
         click.echo(f"the snapshot stays in {console.printable(store)}; envparity remove {name} takes it out")
-    click.echo(this.hint or "next, with a model of yours: envparity deploy models:/NAME/VERSION DIRECTORY")
+    if this.hint is not None:
+        click.echo(this.hint)
+    elif not failed:
+        click.echo("next, with a model of yours: envparity deploy models:/NAME/VERSION DIRECTORY")
