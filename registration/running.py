@@ -68,6 +68,7 @@ class Running:
         self._seconds = seconds
         self._hint = hint
         self._begin = time.monotonic()
+        self._done: Done | None = None
         with ExitStack() as stack:
             given = stack.enter_context(tempfile.TemporaryFile())
             given.write(stdin or b"")
@@ -105,17 +106,22 @@ class Running:
             pipe.write(data)
 
     def result(self) -> Done:
-        """How it ended. Raises TookTooLongError; it is stopped in any case."""
-        with self:
-            late = self._begin + self._seconds - time.monotonic()
-            ended = select.poll()
-            ended.register(self._handle, select.POLLIN)
-            # For the process, not for the end of its output: what it started in the background may keep that open.
-            if not ended.poll(max(0, late) * 1000):
-                raise TookTooLongError(f"{self.what} took more than {self._seconds:g} s and was stopped; {self._hint}")
-            self._end()
-            self._output.seek(max(0, self._output.seek(0, os.SEEK_END) - _MOST))
-            return Done(self._process.returncode, masked(self._output.read().decode("utf-8", "replace")))
+        """How it ended; it can be asked again. Raises TookTooLongError. It is stopped in any case."""
+        if self._done is None:
+            with self:
+                self._done = self._wait()
+        return self._done
+
+    def _wait(self) -> Done:
+        late = self._begin + self._seconds - time.monotonic()
+        ended = select.poll()
+        ended.register(self._handle, select.POLLIN)
+        # For the process, not for the end of its output: what it started in the background may keep that open.
+        if not ended.poll(max(0, late) * 1000):
+            raise TookTooLongError(f"{self.what} took more than {self._seconds:g} s and was stopped; {self._hint}")
+        self._end()
+        self._output.seek(max(0, self._output.seek(0, os.SEEK_END) - _MOST))
+        return Done(self._process.returncode, masked(self._output.read().decode("utf-8", "replace")))
 
     def stop(self) -> None:
         """End it with all that it started, wherever it is."""
