@@ -10,6 +10,7 @@ import json
 import os
 import re
 import tempfile
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from packaging.utils import canonicalize_name
 from diffing.requirements import RequirementsError, masked, read
 from registration.closure import breakage, reached
 from registration.errors import RegistrationError
-from registration.running import run
+from registration.running import Running, run
 from registration.surroundings import surroundings, target_command
 from snapshot.errors import summarise
 
@@ -90,39 +91,78 @@ def lock(
     What is installed is locked as it is, and pip-tools resolves only when something is missing: to what goes with the rest, which is not
     touched. Hashes are those of all files that this interpreter can install. Raises NoIndexError, LockError, RequirementsError.
     """
-    wanted = read(requirements)
-    items = [item for item in wanted.applicable(here.markers) if not item.constraint]
-    have, missing = reached(items, here)
-    tell = said or (lambda _: None)
-    with tempfile.TemporaryDirectory(prefix="envparity-lock-") as scratch:
-        known = _hashes_of(previous, scratch) if previous else {}
-        if not missing and all(item.name is not None and not item.url for item in items):
-            tell(f"locking {len(have)} distributions")
-            return _locked(have, here, known, scratch, seconds)
-        tell(f"resolving {len(items)} requirements; missing: {summarise(missing) or 'nothing'}")
+    items, have, missing = _needed(requirements, here)
+    with ExitStack() as stack:
+        if _all_there(items, missing):
+            return _locking(have, here, stack, previous=previous, said=said, seconds=seconds)()
+        if said is not None:
+            said(f"resolving {len(items)} requirements; missing: {summarise(missing) or 'nothing'}")
+        scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="envparity-lock-"))
         return _resolved(os.path.abspath(requirements), items, missing, here, scratch, seconds)
 
 
-def _locked(
+def begin(
+    requirements: str | os.PathLike[str],
+    here: Surroundings,
+    stack: ExitStack,
+    *,
+    previous: bytes | None = None,
+    said: Said | None = None,
+    seconds: float = LOCK_SECONDS,
+) -> Callable[[], bytes] | None:
+    """Begin with the lock of an environment that has all that is required; the function waits for it, and raises what `lock` does.
+
+    None where something is to be resolved or installed first: that is for `prepare`. What is begun does not outlive the `stack`.
+    """
+    items, have, missing = _needed(requirements, here)
+    if not _all_there(items, missing):
+        return None
+    return _locking(have, here, stack, previous=previous, said=said, seconds=seconds)
+
+
+def _needed(
+    requirements: str | os.PathLike[str], here: Surroundings
+) -> tuple[list[Item], Sequence[Installed], Sequence[str]]:
+    """What is required, which installed distributions that takes, and the names of what is not there."""
+    items = [item for item in read(requirements).applicable(here.markers) if not item.constraint]
+    return items, *reached(items, here)
+
+
+def _all_there(items: Sequence[Item], missing: Sequence[str]) -> bool:
+    return not missing and all(item.name is not None and not item.url for item in items)
+
+
+def _locking(
     have: Sequence[Installed],
     here: Surroundings,
-    known: Mapping[tuple[str, str], list[str]],
-    scratch: str,
+    stack: ExitStack,
+    *,
+    previous: bytes | None,
+    said: Said | None,
     seconds: float,
-) -> bytes:
-    """The lock of what is installed: nothing is to be resolved."""
-    keys = {one: (str(canonicalize_name(one.name)), one.version) for one in have}
-    rows = [key for key in keys.values() if key not in known]
-    answer = _ask({"rows": rows}, here, scratch, None, seconds) if rows else {"hashes": [], "unfetched": []}
-    hashes = dict(known) | dict(zip(rows, answer["hashes"], strict=True))
-    without = [f"{name}=={version}" for name, version in rows if not hashes[name, version]]
-    if without:
-        raise _unavailable(without, answer["unfetched"], "it is installed: set install_dependencies to False")
-    lines = [
-        f"{name}=={version} \\\n" + " \\\n".join(f"    --hash={digest}" for digest in hashes[name, version])
-        for name, version in sorted(keys.values())
-    ]
-    return ("\n".join(lines) + "\n").encode()
+) -> Callable[[], bytes]:
+    """The lock of what is installed: nothing is to be resolved, and only the indexes are asked for hashes."""
+    scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="envparity-lock-"))
+    known = _hashes_of(previous, scratch) if previous else {}
+    keys = sorted((str(canonicalize_name(one.name)), one.version) for one in have)
+    rows = [key for key in keys if key not in known]
+    if said is not None:
+        said(f"locking {len(have)} distributions")
+    asked = stack.enter_context(_asking({"rows": rows}, here, scratch, None, seconds)) if rows else None
+
+    def finish() -> bytes:
+        answer = {"hashes": [], "unfetched": []} if asked is None else _answer(asked, here, scratch)
+        hashes = dict(known) | dict(zip(rows, answer["hashes"], strict=True))
+        without = [f"{name}=={version}" for name, version in rows if not hashes[name, version]]
+        if without:
+            raise _unavailable(without, answer["unfetched"], "it is installed: set install_dependencies to False")
+        lines = [
+            f"{name}=={version} \\\n" + " \\\n".join(f"    --hash={digest}" for digest in hashes[name, version])
+            for name, version in keys
+        ]
+        return ("\n".join(lines) + "\n").encode()
+
+    return finish
 
 
 def _resolved(
@@ -135,7 +175,8 @@ def _resolved(
         file.writelines(f"{one.name}=={one.version}\n" for one in here.installed.values())
     direct = sorted({str(item.name) for item in items if item.name in missing and not item.url})
     request = {"wanted": direct, "pins": pins, "output": output, "requirements": requirements}
-    answer = _ask(request, here, scratch, directory, seconds)
+    with _asking(request, here, scratch, directory, seconds) as asked:
+        answer = _answer(asked, here, scratch)
     if answer["absent"]:
         raise _unavailable(answer["absent"], answer["unfetched"])
     if answer["code"] != 0:
@@ -149,18 +190,23 @@ def _resolved(
     return text.encode()
 
 
-def _ask(
+def _asking(
     request: dict[str, Any], here: Surroundings, scratch: str, directory: str | None, seconds: float
-) -> dict[str, Any]:
-    answer = os.path.join(scratch, "answer.json")
-    done = run(
-        target_command(here.python, "lock", answer),
+) -> Running:
+    """Ask the environment's pip-tools; the answer is a file in `scratch`."""
+    return Running(
+        target_command(here.python, "lock", os.path.join(scratch, "answer.json")),
         what="locking the requirements",
         seconds=seconds,
         hint=f"give it more time, {_WITHOUT}",
         stdin=json.dumps({"cache": os.path.join(scratch, "cache"), **request}).encode(),
         directory=directory,
     )
+
+
+def _answer(asked: Running, here: Surroundings, scratch: str) -> dict[str, Any]:
+    done = asked.result()
+    answer = os.path.join(scratch, "answer.json")
     if done.code or not os.path.exists(answer):
         if "No module named 'pip" in done.last:
             raise LockError(f"{here.python} has no pip-tools: install envparity into that environment, {_WITHOUT}")

@@ -11,6 +11,7 @@ import re
 import sys
 import tempfile
 import uuid
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +19,12 @@ from registration.eligibility import check, current_runtime
 from registration.env_pack import normalise
 from registration.errors import RegistrationError
 from registration.extra import need_mlflow
-from registration.importing import imports
-from registration.locking import prepare
+from registration.importing import Loading
+from registration.locking import begin, prepare
 from registration.models import fetch
 from registration.naming import snapshot_name
 from registration.surroundings import surroundings
+from registration.variables import of_training
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
 
     from registration.env_pack import EnvPack
     from registration.mlmodel import LocalModel
-    from registration.surroundings import Surroundings
     from snapshot import Captured
     from snapshot.store import Store
 
@@ -86,7 +87,8 @@ def register_model(
 
     The version has tags that say which snapshot it is (`envparity.snapshot`, `envparity.parity_root`, `envparity.store`, …). Raises
     NotEligibleError with all that stands against it, LockError, LoadError, FetchError, SizeLimitError, BudgetError and other
-    RegistrationError and SnapshotError; then there is no new version, and nothing of it in the store.
+    RegistrationError and SnapshotError; then there is no new version, and nothing of it in the store. A registered model that MLflow made
+    for a version that it then refused stays, empty: to delete it could take the version that somebody else registers at that moment.
     """
     from registration.enabling import original
 
@@ -119,9 +121,11 @@ def register(
     said: Said | None,
 ) -> ModelVersion:
     """The same, with everything given. `create` is MLflow's own function."""
+    variables = dict(os.environ if variables is None else variables)  # like the command: this is where users come in
     with tempfile.TemporaryDirectory(prefix="envparity-model-") as scratch:
-        model = fetch(model_uri, scratch)
-        packed = _pack(model, name, pack, store, variables, said or (lambda _: None))
+        with Loading(sys.executable) as loading:  # it imports MLflow while the model is fetched
+            model = fetch(model_uri, scratch)
+            packed = _pack(model, name, pack, store, variables, said or (lambda _: None), loading)
         try:
             version = create(
                 model_uri if model_uri.startswith("runs:") else model.source,  # an alias may have moved; a run is noted
@@ -148,55 +152,55 @@ def _pack(
     name: str,
     pack: EnvPack,
     store: Store,
-    variables: Mapping[str, str] | None,
+    variables: Mapping[str, str],
     said: Said,
+    loading: Loading,
 ) -> _Packed:
-    """Everything before MLflow is asked for a version."""
+    """Everything before MLflow is asked for a version: checks first, then all the rest at once."""
     import snapshot
 
     mlflow = need_mlflow()
     here = surroundings(sys.executable)
     check(model, name, here, pack, registry_uri=mlflow.get_registry_uri(), runtime=current_runtime())
-    notes = {}
-    variables = os.environ if variables is None else variables  # like the command: this is where users come in
-    if pack.install_dependencies and model.requirements is not None:
-        prepared = prepare(model.requirements, here, previous=_last_lock(store, name), said=said)
-        here, notes[LOCK] = prepared.here, prepared.lock
-    said("loading the model, to see what it imports")
-    found = imports(model, here.python)
-    modules = sorted(name for name in found.names if _DOTTED.fullmatch(name))  # some programs make up others
-    notes[MODULES] = json.dumps({"schema": 1, "modules": modules}, indent=1).encode()
-    said(f"capturing {here.prefix}")
     pending = f"{snapshot_name(name)}/pending-{uuid.uuid4().hex[:12]}"
-    captured = _capture(snapshot.capture, here, store, pending, pack, variables, model, notes, modules)
+    with ExitStack() as stack:
+        lock = None
+        if pack.install_dependencies and model.requirements is not None:
+            previous = _last_lock(store, name)
+            lock = begin(model.requirements, here, stack, previous=previous, said=said)
+            if lock is None:
+                loading.stop()  # it has seen the environment as it was
+                prepared = prepare(model.requirements, here, previous=previous, said=said)
+                here, lock = prepared.here, lambda: prepared.lock
+                loading = stack.enter_context(Loading(here.python))
+        said("loading the model, to see what it imports")
+        loading.load(model)
+        said(f"capturing {here.prefix}")
+        captured = snapshot.capture(
+            here.prefix,
+            store,
+            python=here.python,
+            name=pending,
+            size_limit=pack.size_limit,
+            budget=pack.budget,
+            exclude=pack.exclude,
+            fingerprint=pack.fingerprint,
+            model=model.path,
+            # What follows is still being found out.
+            variables=lambda: of_training(variables, loading.result().variables),
+            imports=lambda: _modules(loading),
+            notes=lambda: _notes(loading, lock),
+        )
     return _Packed(captured, snapshot_name(name), pending)
 
 
-def _capture(
-    capture: Callable[..., Captured],
-    here: Surroundings,
-    store: Store,
-    pending: str,
-    pack: EnvPack,
-    variables: Mapping[str, str] | None,
-    model: LocalModel,
-    notes: Mapping[str, bytes],
-    modules: list[str],
-) -> Captured:
-    return capture(
-        here.prefix,
-        store,
-        python=here.python,
-        name=pending,
-        size_limit=pack.size_limit,
-        budget=pack.budget,
-        exclude=pack.exclude,
-        variables=variables,
-        fingerprint=pack.fingerprint,
-        model=model.path,
-        notes=notes,
-        imports=modules,
-    )
+def _modules(loading: Loading) -> list[str]:
+    return sorted(name for name in loading.result().names if _DOTTED.fullmatch(name))  # some programs make up others
+
+
+def _notes(loading: Loading, lock: Callable[[], bytes] | None) -> dict[str, bytes]:
+    notes = {MODULES: json.dumps({"schema": 1, "modules": _modules(loading)}, indent=1).encode()}
+    return notes if lock is None else {**notes, LOCK: lock()}
 
 
 def _last_lock(store: Store, name: str) -> bytes | None:

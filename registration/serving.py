@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from registration import processes
 from registration.errors import RegistrationError
 from registration.events import Log
+from registration.variables import ASTRAY
 from snapshot.secrets import redact
 
 if TYPE_CHECKING:
@@ -37,8 +38,6 @@ _MOMENT = 2.0
 LINES = 12
 
 _LAUNCHER = Path(__file__).with_name("target") / "serve.py"
-#: What would make the interpreter look for modules elsewhere than in its own environment.
-_ASTRAY = frozenset({"PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONUSERBASE", "PYTHONEXECUTABLE", "VIRTUAL_ENV"})
 _WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104 (what is asked for a connection instead)
 
 
@@ -58,7 +57,7 @@ def process_variables(variables: Mapping[str, str], prefix: str | os.PathLike[st
     """The variables that a server in the environment at `prefix` runs with: `variables`, with its programs first, and without what
     leads Python out of it.
     """
-    kept = {name: value for name, value in variables.items() if name not in _ASTRAY}
+    kept = {name: value for name, value in variables.items() if name not in ASTRAY}
     search = [os.path.join(prefix, "bin"), *filter(None, [variables.get("PATH", os.defpath)])]
     return {**kept, "PATH": os.pathsep.join(search), "VIRTUAL_ENV": os.fspath(prefix)}
 

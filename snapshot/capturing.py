@@ -4,44 +4,38 @@ from __future__ import annotations
 
 import os
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from snapshot import assemble
 from snapshot.beside import check_notes, plan_model, plan_notes
-from snapshot.codec import Compressor, pack_small
 from snapshot.compiling import compile_missing
-from snapshot.encoding import Encoder
-from snapshot.errors import SnapshotError
-from snapshot.facts.collect import collect
 from snapshot.facts.document import encode_facts
-from snapshot.facts.memory import Memory
 from snapshot.importing import check_imports, keep_only, sources_of
+from snapshot.layering import Layers
 from snapshot.limiting import BUDGET, SIZE_LIMIT, check
-from snapshot.lineage import Lineage
-from snapshot.model import BESIDE, Descriptor, Digest
-from snapshot.pack import Packed, items_by_size, pack
+from snapshot.model import Kind
 from snapshot.progress import cores, counter
 from snapshot.scratch import scratch
-from snapshot.serialize import digest_of, encode_record, encode_snapshot
-from snapshot.stamps import TICK, Stamps, stamp
-from snapshot.store.manifest import CONTENT, FACTS_TYPE, LAYER_TYPE, RECORD_TYPE, TREE_TYPE, check_name
+from snapshot.serialize import encode_record, encode_snapshot
+from snapshot.stamps import TICK
+from snapshot.store.manifest import FACTS_TYPE, RECORD_TYPE, check_name
 from snapshot.store.store import BlobsVanishedError
 from snapshot.survey import survey
-from snapshot.tars import Tar, bases
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
+    from typing import TypeAlias, TypeVar
 
-    from snapshot.facts.model import Facts
-    from snapshot.model import Finding, Layer
-    from snapshot.pack import Context
-    from snapshot.plan import Plan, Survey
+    from snapshot.model import Digest, Finding, Layer
+    from snapshot.plan import Survey
     from snapshot.progress import Progress
-    from snapshot.store.backend import StagedBlob
     from snapshot.store.store import Batch, Store
+
+    _T = TypeVar("_T")
+    #: What is known, or a function that gives it.
+    Late: TypeAlias = _T | Callable[[], _T]
 
 #: How often a capture begins: `optimize` may publish several times while it runs.
 _ATTEMPTS = 5
@@ -76,11 +70,11 @@ def capture(
     interpreter: bool = True,
     bytecode: Literal["keep", "drop", "compile"] = "keep",
     deltas: bool = True,
-    variables: Mapping[str, str] | None = None,
+    variables: Late[Mapping[str, str]] | None = None,
     fingerprint: bool = False,
     model: str | os.PathLike[str] | None = None,
-    notes: Mapping[str, bytes] | None = None,
-    imports: Collection[str] | None = None,
+    notes: Late[Mapping[str, bytes]] | None = None,
+    imports: Late[Collection[str]] | None = None,
     progress: Progress | None = None,
 ) -> Captured:
     """Capture the environment at `prefix` into `store`.
@@ -102,6 +96,9 @@ def capture(
     `imports`: dotted names of modules, such as those that the model imports. Only their bytecode is kept then, and what of it is
     missing is compiled, whether `bytecode` is keep or compile.
 
+    Each of `variables`, `notes` and `imports` may be a function that gives it, for what is still being found out: it is called when
+    everything else has been packed, and nothing published. What it raises ends the capture; it may be called again.
+
     The environment is only read. Raises SizeLimitError and BudgetError before anything is published, NoEnvironmentError,
     InterpreterError, UnreadableError, InvalidPatternError, ChangedError, StoreError, and for what lies beside the environment
     ModelFilesError, NoteError and ImportsError.
@@ -109,9 +106,6 @@ def capture(
     begin = time.perf_counter()
     if name is not None:
         check_name(name)  # now, and not when everything is packed
-    if imports is not None:
-        check_imports(imports, bytecode)
-    check_notes(notes or {})
     wanted = _Wanted(
         python=python,
         name=name,
@@ -124,9 +118,10 @@ def capture(
         variables=variables,
         fingerprint=fingerprint,
         model=model,
-        notes=dict(notes or {}),
-        imports=None if imports is None else frozenset(imports),
+        notes={} if notes is None else notes,
+        imports=imports,
     )
+    wanted.check()
     for attempt in range(1, _ATTEMPTS + 1):
         try:
             done = _capture(prefix, store, wanted, progress)
@@ -151,11 +146,40 @@ class _Wanted:
     interpreter: bool
     bytecode: Literal["keep", "drop", "compile"]
     deltas: bool
-    variables: Mapping[str, str] | None
+    variables: Late[Mapping[str, str]] | None
     fingerprint: bool
     model: str | os.PathLike[str] | None
+    notes: Late[Mapping[str, bytes]]
+    imports: Late[Collection[str]] | None
+
+    def check(self) -> None:
+        """Refuse what cannot be wanted, as far as it is known. Raises ImportsError, NoteError."""
+        if self.imports is not None:
+            check_imports(() if callable(self.imports) else self.imports, self.bytecode)
+        check_notes({} if callable(self.notes) else self.notes)
+
+    def answers(self) -> _Answers:
+        """What was left to be found out: this asks, and waits. Raises as `check`."""
+        found = _Answers(
+            variables=None if self.variables is None else _now(self.variables),
+            notes=_now(self.notes),
+            imports=None if self.imports is None else _now(self.imports),
+        )
+        replace(self, notes=found.notes, imports=found.imports).check()
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Answers:
+    """What of it may come late."""
+
+    variables: Mapping[str, str] | None
     notes: Mapping[str, bytes]
-    imports: frozenset[str] | None
+    imports: Collection[str] | None
+
+
+def _now(value: Late[_T]) -> _T:
+    return value() if callable(value) else value
 
 
 def _capture(prefix: str | os.PathLike[str], store: Store, wanted: _Wanted, progress: Progress | None) -> Captured:
@@ -167,18 +191,11 @@ def _capture(prefix: str | os.PathLike[str], store: Store, wanted: _Wanted, prog
     findings = list(found.findings)
     with ExitStack() as stack:
         batch = stack.enter_context(store.begin())
-        findings += _compile(found, store, wanted, stack, progress)
-        beside, noticed = _beside(store, wanted, stack)
-        findings += noticed
-        layers = _Layers(found, beside, store, batch, wanted.name, started, progress, deltas=wanted.deltas)
-        packed = layers.pack_all()
-        findings += [finding for _, noticed in packed for finding in noticed]
+        layers, packed, known = _packed(found, store, batch, wanted, started - TICK, findings, stack, progress)
         done = wanted.bytecode if wanted.imports is None else "imported"
-        snapshot = assemble.snapshot_of(
-            found, [layer for layer, _ in packed], interpreter=wanted.interpreter, bytecode=done
-        )
+        snapshot = assemble.snapshot_of(found, packed, interpreter=wanted.interpreter, bytecode=done)
         content = dict(layers.content)
-        facts, more = layers.facts(packed, findings, wanted)
+        facts, more = layers.facts(packed, findings, variables=known.variables, fingerprint=wanted.fingerprint)
         findings += more
         layers.note(content, FACTS_TYPE, encode_facts(facts))
         layers.note(content, RECORD_TYPE, encode_record(assemble.record_of(found, findings)))
@@ -202,30 +219,54 @@ def _capture(prefix: str | os.PathLike[str], store: Store, wanted: _Wanted, prog
     )
 
 
+def _packed(
+    found: Survey,
+    store: Store,
+    batch: Batch,
+    wanted: _Wanted,
+    newest: float,
+    findings: list[Finding],
+    stack: ExitStack,
+    progress: Progress | None,
+) -> tuple[Layers, list[Layer], _Answers]:
+    """All layers, with what was noticed among the `findings`; and the answers that were waited for."""
+    late = wanted.imports is not None  # which bytecode is kept
+    if not late and wanted.bytecode == "compile":
+        findings += _compile(found, store, None, stack, progress)
+    beside = []
+    if wanted.model is not None:
+        plan, noticed = plan_model(wanted.model)
+        beside.append(plan)
+        findings += noticed
+    total = sum(plan.bytes for plan in (*found.plans, *beside))
+    advance = counter("capture", progress, total)
+    made = Layers(found, store, batch, wanted.name, newest=newest, deltas=wanted.deltas, advance=advance)
+    layers = stack.enter_context(made)
+    first = [plan for plan in found.plans if not (late and plan.kind is Kind.BYTECODE)]
+    packed = layers.pack([*first, *beside])
+    known = wanted.answers()
+    rest = []
+    if known.imports is not None:
+        findings += _compile(found, store, known.imports, stack, progress)
+        rest = [plan for plan in found.plans if plan.kind is Kind.BYTECODE]
+    if known.notes:
+        rest.append(plan_notes(known.notes, _directory(store, stack)))
+    packed += layers.pack(rest)
+    advance(total)  # templates have other sizes than their files: the last step is the whole
+    findings += [finding for _, more in packed for finding in more]
+    return layers, [layer for layer, _ in packed], known
+
+
 def _compile(
-    found: Survey, store: Store, wanted: _Wanted, stack: ExitStack, progress: Progress | None
+    found: Survey, store: Store, imports: Collection[str] | None, stack: ExitStack, progress: Progress | None
 ) -> list[Finding]:
-    """Complete the plans' bytecode, or reduce it to what was asked for and complete that."""
+    """Complete the plans' bytecode, or reduce it to that of the modules `imports` and complete that."""
     sources = None
-    if wanted.imports is not None:
-        sources = sources_of(found, wanted.imports)
+    if imports is not None:
+        sources = sources_of(found, imports)
         keep_only(found, sources)
-    elif wanted.bytecode != "compile":
-        return []
     total = _sources(found) if sources is None else len(sources)
     return compile_missing(found, _directory(store, stack), cores(), counter("compile", progress, total), sources)
-
-
-def _beside(store: Store, wanted: _Wanted, stack: ExitStack) -> tuple[list[Plan], list[Finding]]:
-    """Plans for what is captured with the environment and is no part of it."""
-    plans: list[Plan] = []
-    findings: list[Finding] = []
-    if wanted.model is not None:
-        plan, findings = plan_model(wanted.model)
-        plans.append(plan)
-    if wanted.notes:
-        plans.append(plan_notes(wanted.notes, _directory(store, stack)))
-    return plans, findings
 
 
 def _directory(store: Store, stack: ExitStack) -> str:
@@ -236,158 +277,3 @@ def _directory(store: Store, stack: ExitStack) -> str:
 
 def _sources(found: Survey) -> int:
     return sum(item.path.endswith(".py") for plan in found.plans if plan.stored for item in plan.items)
-
-
-def _small(batch: Batch, data: bytes, media_type: str, content: Digest) -> Descriptor:
-    digest, size = batch.put(pack_small(data))
-    return Descriptor(media_type, digest, size, {CONTENT: content})
-
-
-class _Layers:
-    """Packs all plans, taking what the store has. `content` maps each content digest to its blob."""
-
-    def __init__(
-        self,
-        found: Survey,
-        beside: Sequence[Plan],
-        store: Store,
-        batch: Batch,
-        name: str | None,
-        started: float,
-        progress: Progress | None,
-        *,
-        deltas: bool,
-    ) -> None:
-        self._survey = found
-        self._plans = [*found.plans, *beside]
-        self._store = store
-        self._batch = batch
-        self._newest = started - TICK
-        self._have: Mapping[Digest, Descriptor] = store.contents()
-        self._lineage = Lineage(store, name, self._have)
-        self._facts = assemble.facts_of(found)
-        self._hasher = assemble.SourceHasher(found.python)
-        self._total = sum(plan.bytes for plan in self._plans)
-        self._advance = counter("capture", progress, self._total)
-        # In an empty store there is nothing to make a delta against, and a layer is compressed while it is read.
-        self._deltas = deltas and bool(store.references())
-        self._encoder: Encoder | None = None
-        self._stamps = Stamps(store.cache, found.prefix)
-        self._memory = Memory(store.cache, found.prefix)
-        #: Those of the plans whose files the facts are made from.
-        self._marks: list[str | None] = []
-        self.content: dict[Digest, Descriptor] = {}
-
-    def pack_all(self) -> list[tuple[Layer, tuple[Finding, ...]]]:
-        with ThreadPoolExecutor(cores()) as segments, ThreadPoolExecutor(cores()) as pool, self._hasher:
-            if self._deltas:
-                self._encoder = Encoder(self._store, self._have, self._lineage, segments)
-            packed = list(pool.map(self._one, items_by_size(self._plans)))
-        self._advance(self._total)  # templates have other sizes than their files: the last step is the whole
-        return packed
-
-    def _one(self, plan: Plan) -> tuple[Layer, tuple[Finding, ...]]:
-        key = f"{plan.kind}|{plan.name}|{plan.version}|{plan.mount}"
-        mark = stamp(plan, self._facts, self._newest)
-        if plan.kind not in BESIDE:
-            self._marks.append(mark)
-        before = self._stamps.find(key, mark)
-        if before is not None and self._take(plan, before[0]):
-            self._advance(plan.bytes)
-            return before
-        packed = self._pack(plan)
-        self._stamps.add(key, mark, packed.layer, packed.findings)
-        return packed.layer, packed.findings
-
-    def facts(
-        self, packed: Sequence[tuple[Layer, object]], findings: Sequence[Finding], wanted: _Wanted
-    ) -> tuple[Facts, tuple[Finding, ...]]:
-        """What is known of the environment beyond its files, once all of them are packed; and what of it could not be found out."""
-        return collect(
-            self._survey,
-            [layer for layer, _ in packed],
-            findings,
-            variables=wanted.variables,
-            key=None if wanted.variables is None else self._store.variables_key(make=True),
-            fingerprint=wanted.fingerprint,
-            stamps=self._marks,
-            memory=self._memory,
-        )
-
-    def note(self, content: dict[Digest, Descriptor], media_type: str, data: bytes) -> None:
-        """Add a document that is no layer's to the blobs of the snapshot; one that the store has is not written again."""
-        digest = digest_of(data)
-        known = self._have.get(digest)
-        if known is None or known.media_type != media_type or not self._store.has(known.digest):
-            known = _small(self._batch, data, media_type, digest)
-        content[digest] = known
-
-    def save(self) -> None:
-        """Keep what the next capture can use."""
-        self._stamps.save()
-        self._memory.save()
-
-    def _take(self, plan: Plan, layer: Layer) -> bool:
-        """Whether the store has the layer, with what its deltas need: then its blobs are used."""
-        if not plan.stored or layer.tree == assemble.EMPTY_TREE:
-            return True
-        try:
-            needed = [layer.diff_id, layer.tree, *bases(self._have, layer.diff_id)]
-            blobs = {content: self._have[content] for content in needed}
-        except (KeyError, SnapshotError):
-            return False  # not all of it is there: it is packed anew
-        if not all(self._store.has(blob.digest) for blob in blobs.values()):
-            return False
-        self.content.update(blobs)
-        return True
-
-    def _pack(self, plan: Plan) -> Packed:
-        context = assemble.context_of(self._survey, self._hasher, self._advance)
-        if not plan.stored:
-            return pack(plan, context, lambda: None)
-        if self._lineage.knows(plan.kind, plan.name, plan.version):
-            # Reading twice what did change costs less than compressing what did not.
-            packed = pack(plan, replace(context, advance=lambda _: None), lambda: None)
-            if self._take(plan, packed.layer):
-                self._advance(plan.bytes)
-                return packed
-        return self._delta(plan, context) if self._encoder else self._full(plan, context)
-
-    def _full(self, plan: Plan, context: Context) -> Packed:
-        """Compress a layer while it is read."""
-        blobs: list[tuple[StagedBlob, Compressor]] = []
-
-        def sink() -> Compressor:
-            blob = self._batch.blob()
-            blobs.append((blob, Compressor(blob, plan.bytes)))
-            return blobs[-1][1]
-
-        packed = pack(plan, context, sink)
-        if not self._take(plan, packed.layer):
-            blob, compressor = blobs[-1]
-            compressor.close()
-            diff_id = packed.layer.diff_id
-            self._enter(packed, {diff_id: Descriptor(LAYER_TYPE, *blob.close(), {CONTENT: diff_id})})
-        return packed
-
-    def _delta(self, plan: Plan, context: Context) -> Packed:
-        """Keep a layer's tar at hand until it is known what it is to be compared with."""
-        encoder = self._encoder
-        assert encoder is not None  # noqa: S101
-        with ExitStack() as tars:
-            made: list[Tar] = []
-
-            def sink() -> Tar:
-                made.append(tars.enter_context(Tar(encoder.directory)))
-                return made[-1]
-
-            packed = pack(plan, context, sink)
-            if not self._take(plan, packed.layer):
-                self._enter(packed, encoder.encode(packed.layer, packed.tree, made[-1], self._batch))
-        return packed
-
-    def _enter(self, packed: Packed, blobs: Mapping[Digest, Descriptor]) -> None:
-        """Note a new layer's blobs, and store its tree."""
-        tree = packed.layer.tree
-        self.content.update(blobs)
-        self.content[tree] = _small(self._batch, packed.encoded_tree, TREE_TYPE, tree)

@@ -69,7 +69,7 @@ def compile_missing(
                 advance(1)
 
     with ThreadPoolExecutor(cores) as pool:
-        for _ in pool.map(work, [jobs[start::cores] for start in range(cores)]):
+        for _ in pool.map(work, [jobs[start::cores] for start in range(min(cores, len(jobs)))]):
             pass
     _add(survey, made, tag)
     return findings

@@ -75,8 +75,9 @@ def _names(path: str, last: Collection[str]) -> Iterator[tuple[str, str]]:
 
 def keep_only(found: Survey, sources: Collection[tuple[int, str]]) -> None:
     """Take all other bytecode out of the plans."""
-    tag = found.probe.cache_tag
+    wanted: dict[int, set[str]] = defaultdict(set)
+    for owner, path in sources:
+        wanted[owner].add(bytecode.cache_path(path, found.probe.cache_tag))
     for plan in found.plans:
         if plan.kind is Kind.BYTECODE:
-            wanted = {bytecode.cache_path(path, tag) for owner, path in sources if owner == id(plan.sources)}
-            plan.items = [item for item in plan.items if item.path in wanted]
+            plan.items = [item for item in plan.items if item.path in wanted[id(plan.sources)]]

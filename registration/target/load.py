@@ -1,8 +1,10 @@
 """Runs in the environment that is registered (-I -B): loads a model as a server does, predicts on its example, tells what that imported.
 
-Arguments: the model's directory and the file for the answer, JSON. A model that cannot be loaded ends this with its traceback.
+Argument: the file for the answer, JSON. The model's directory comes from standard input, at the end of which it begins: nothing there
+means that no model is to be loaded. A model that cannot be loaded ends this with its traceback.
 """
 
+import gc
 import hashlib
 import io
 import json
@@ -20,6 +22,32 @@ def loaded(known=()):
         origin = getattr(getattr(module, "__spec__", None), "origin", None) or getattr(module, "__file__", None)
         found.append([name, origin if isinstance(origin, str) else ""])
     return found
+
+
+def listen():
+    """What is put into os.environ from now on, even where it has no effect because it is there: sklearn sets two defaults at its
+    import, and the process that starts this one may have imported it. None for what is put there twice, as by one who puts it back.
+    """
+    given = {}
+    kind = type(os.environ)
+    put, remove = kind.__setitem__, kind.__delitem__
+
+    def setitem(self, name, value):
+        put(self, name, value)
+        given[name] = None if name in given else value
+
+    def delitem(self, name):
+        remove(self, name)
+        given[name] = None
+
+    def setdefault(self, name, value):
+        if name not in self:
+            self[name] = value
+        given.setdefault(name, value)
+        return self[name]
+
+    kind.__setitem__, kind.__delitem__, kind.setdefault = setitem, delitem, setdefault
+    return given
 
 
 def said(error):
@@ -48,35 +76,46 @@ def digest_of(prediction):
 
 
 def serve(model):
-    """Everything that a server imports before it answers, and MLflow's command before it."""
-    import mlflow.cli
+    """Everything that a server imports before it answers."""
+    import importlib_metadata
     import uvicorn
     from mlflow.pyfunc import scoring_server
+
+    # It holds what is installed against the model's requirements. To read the metadata of one is enough to import what that takes.
+    next(iter(importlib_metadata.distributions())).metadata
 
     uvicorn.Config(scoring_server.init(model), log_config=None).load()
 
 
 def main():
-    path, answer = sys.argv[1:]
+    answer = sys.argv[1]
     # Nothing that the model does here is for the caller's tracking server.
     os.environ["MLFLOW_TRACKING_URI"] = "sqlite:///" + os.path.abspath("mlflow.db")
     os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
+    given = listen()
+    gc.disable()  # nearly all that imports and loading make stays: to look through it again and again is a seventh of their time
     begin = time.perf_counter()
     import mlflow.pyfunc
     import mlflow.tracing
 
     mlflow.tracing.disable()
+    seconds = time.perf_counter() - begin
+    path = os.fsdecode(sys.stdin.buffer.read())
+    if not path:
+        return
+    begin = time.perf_counter()
     model = mlflow.pyfunc.load_model(path, suppress_warnings=True)
+    gc.enable()
     problems, predicted, digest, prediction = [], False, "", None
     try:
-        given = example(path)
-        if given is not None:
-            data, params = given
+        found = example(path)
+        if found is not None:
+            data, params = found
             prediction = model.predict(data, params=params) if params else model.predict(data)
             predicted = True
     except Exception as error:
         problems.append("the prediction on its input example failed: " + said(error))
-    seconds = time.perf_counter() - begin
+    seconds += time.perf_counter() - begin
     modules = loaded()
     known = {name for name, _ in modules}
     try:
@@ -92,6 +131,7 @@ def main():
         "prediction": digest,
         "problems": problems,
         "seconds": seconds,
+        "variables": {name: value for name, value in given.items() if isinstance(name, str) and value is not None},
     }
     with open(answer, "w") as file:
         json.dump(report, file)

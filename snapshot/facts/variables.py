@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 #: The type of a variable that is not listed.
 OTHER = "other"
 
-#: What a shell changes at every command, and what names a window, a login or a start of a service: no part of an environment, and
-#: never the same twice.
+#: What a shell changes at every command; what names a window, a login, a start of a service, the place of an environment, or where MLflow
+#: keeps its records (it sets that in the process that trains): no part of an environment, and never the same twice.
 VOLATILE = frozenset(
     [
         "_",
@@ -45,6 +45,14 @@ VOLATILE = frozenset(
         "INVOCATION_ID",
         "JOURNAL_STREAM",
         "SYSTEMD_EXEC_PID",
+        "VIRTUAL_ENV",
+        "VIRTUAL_ENV_PROMPT",
+        "MLFLOW_TRACKING_URI",
+        "MLFLOW_REGISTRY_URI",
+        "MLFLOW_EXPERIMENT_ID",
+        "MLFLOW_EXPERIMENT_NAME",
+        "MLFLOW_RUN_ID",
+        "_MLFLOW_TELEMETRY_SESSION_ID",
     ]
 )
 

@@ -263,6 +263,47 @@ def test_preflight_finds_all_that_stands_in_the_way(tmp_path, environment, store
     assert all(notice.remedy for notice in found.problems)
 
 
+# -- what is known late
+
+
+def test_what_is_known_late(environment, store, model):
+    """It is asked for when all the rest is packed, and makes no other snapshot than when it is given at once."""
+    asked = []
+
+    def late(name, value):
+        def ask():
+            asked.append(name)
+            assert not list(store.references())
+            return value
+
+        return ask
+
+    values = {"variables": {"TZ": "UTC"}, "notes": {"n": b"1"}, "imports": ["email.message"]}
+    functions = {name: late(name, value) for name, value in values.items()}
+    done = snapshot.capture(environment, store, name="m/1", model=model, **functions)
+    assert asked == ["variables", "notes", "imports"]
+    other = snapshot.capture(environment, store, name="m/2", model=model, **values)
+    assert done.snapshot == other.snapshot
+    facts = [snapshot.load(name, store).facts for name in ("m/1", "m/2")]
+    assert facts[0].variables == facts[1].variables
+    assert [each.name for each in facts[0].variables.items] == ["TZ"]
+
+
+@pytest.mark.parametrize(
+    ("late", "error"),
+    [
+        ({"imports": lambda: 1 // 0}, ZeroDivisionError),
+        ({"imports": lambda: "thing"}, ImportsError),
+        ({"notes": lambda: {"../n": b"1"}}, NoteError),
+    ],
+)
+def test_what_comes_late_and_is_wrong(environment, store, late, error):
+    with pytest.raises(error):
+        snapshot.capture(environment, store, name="m", **late)
+    assert not list(store.references())
+    assert store.check() == ()
+
+
 # -- killed, and several at once
 
 _CAPTURE = """

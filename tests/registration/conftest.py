@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from contextlib import suppress
 from types import SimpleNamespace
 
 import pytest
@@ -105,3 +106,21 @@ def model_directory(tmp_path):
         return path
 
     return write
+
+
+@pytest.fixture
+def loads():
+    """Gives the processes of this one that load a model, or are about to."""
+
+    def now():
+        found = []
+        for pid in filter(str.isdigit, os.listdir("/proc")):
+            with suppress(OSError):
+                with open(f"/proc/{pid}/stat") as file:
+                    parent = file.read().rpartition(")")[2].split()[1]
+                with open(f"/proc/{pid}/cmdline") as file:
+                    if parent == str(os.getpid()) and "/target/load.py" in file.read():
+                        found.append(int(pid))
+        return found
+
+    return now

@@ -10,9 +10,10 @@ import time
 
 import pytest
 
-from registration.importing import LoadError, imports
+from registration.importing import LoadError, Loading, imports
 from registration.mlmodel import read_model
-from registration.running import NotStartedError, TookTooLongError, run
+from registration.running import Done, NotStartedError, Running, TookTooLongError, run
+from registration.variables import of_training
 
 pytestmark = pytest.mark.mlflow
 
@@ -64,11 +65,14 @@ def test_a_real_model(mlflow, logged, monkeypatch):
     from mlflow.pyfunc.scoring_server import predictions_to_json
 
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    monkeypatch.setenv("KMP_INIT_AT_FORK", "FALSE")
+    monkeypatch.setenv("KMP_DUPLICATE_LIB_OK", "no")
     found = imports(read_model(logged.path), sys.executable)
     names = {module.name for module in found.modules}
     assert {"mlflow.pyfunc", "mlflow.sklearn", "sklearn.ensemble", "pandas", "encodings", "json"} <= names
-    assert not names & {"mlflow.cli", "uvicorn", "__main__", "__mp_main__"}
-    assert {"mlflow.cli", "uvicorn", "fastapi", "mlflow.pyfunc.scoring_server"} <= found.names
+    assert not names & {"uvicorn", "__main__", "__mp_main__"}
+    assert {"uvicorn", "fastapi", "mlflow.pyfunc.scoring_server", "email.policy"} <= found.names
+    assert "mlflow.cli" not in found.names, "no server of ours imports it, and it takes a second"
     assert not names & {module.name for module in found.serving}
     assert [module.name for module in found.modules] == sorted(names)
     (forest,) = [module for module in found.modules if module.name == "sklearn.ensemble"]
@@ -78,6 +82,39 @@ def test_a_real_model(mlflow, logged, monkeypatch):
     assert found.prediction == "sha256:" + hashlib.sha256(out.getvalue().encode()).hexdigest()
     assert (found.predicted, found.problem) == (True, None)
     assert found.seconds > 0
+    # What sklearn sets where there is nothing, whether there is something or not.
+    assert (found.variables["KMP_INIT_AT_FORK"], found.variables["KMP_DUPLICATE_LIB_OK"]) == ("FALSE", "True")
+
+
+SETTING = """\
+import os
+
+os.environ["ONCE"] = "1"
+os.environ.setdefault("DEFAULT", "2")
+os.environ.setdefault("DEFAULT", "3")
+before = os.environ["BACK"]
+os.environ["BACK"] = "4"
+os.environ["BACK"] = before
+os.environ["GONE"] = "5"
+del os.environ["GONE"]
+
+"""
+
+
+def test_variables_that_loading_sets(coded, monkeypatch):
+    """Not those that it puts back: whether it leaves one as it was cannot be told from whether it gave it that value."""
+    for name in ("DEFAULT", "BACK", "OTHER"):
+        monkeypatch.setenv(name, "0")
+    given = imports(coded(SETTING + GOOD), sys.executable).variables
+    assert (given["ONCE"], given["DEFAULT"]) == ("1", "2")
+    assert not given.keys() & {"BACK", "GONE", "OTHER", "MLFLOW_DISABLE_TELEMETRY"}
+    assert of_training(
+        {"ONCE": "1", "DEFAULT": "0", "BACK": "0", "PYTHONPATH": "/x", "OMP_NUM_THREADS": "1"}, given
+    ) == {
+        "DEFAULT": "0",
+        "BACK": "0",
+        "OMP_NUM_THREADS": "1",
+    }
 
 
 def test_code_of_the_model_s_own(coded):
@@ -143,6 +180,14 @@ def test_a_model_that_takes_too_long(coded):
         imports(coded("import time; time.sleep(600)\n"), sys.executable, seconds=0.1)
 
 
+def test_a_load_that_is_given_up(loads):
+    """Before it is known which model, or while that is loaded: the process ends with the block."""
+    with Loading(sys.executable) as loading:
+        (pid,) = loads()
+    assert ends(pid)
+    loading.stop()
+
+
 # -- the process itself
 
 
@@ -178,6 +223,19 @@ def test_the_end_of_a_long_output_is_kept():
     done = run([sys.executable, "-c", script], what="x", seconds=60, hint="y", stdin=b"given")
     assert len(done.output) == 1 << 20
     assert done.last == "given"
+
+
+def test_a_command_that_is_told_later():
+    script = "import sys; print(sys.stdin.read().upper())"
+    with Running([sys.executable, "-c", script], what="x", seconds=60, hint="y", stdin=None) as running:
+        running.tell(b"given")
+        assert running.result() == Done(0, "GIVEN\n")
+    with Running(
+        [sys.executable, "-c", "raise SystemExit('done')"], what="x", seconds=60, hint="y", stdin=None
+    ) as running:
+        assert ends(running._process.pid)
+        running.tell(b"given")
+        assert running.result() == Done(1, "done\n")
 
 
 def test_a_command_that_is_not_there(tmp_path):

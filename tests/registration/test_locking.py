@@ -11,12 +11,13 @@ import sys
 import sysconfig
 import threading
 import zipfile
+from contextlib import ExitStack
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
 import pytest
 
-from registration.locking import LockError, NoIndexError, install_missing, lock, prepare, validate
+from registration.locking import LockError, NoIndexError, begin, install_missing, lock, prepare, validate
 from registration.surroundings import Installed, Surroundings, surroundings
 
 pytest.importorskip("piptools", reason="locks are made by pip-tools")
@@ -234,6 +235,15 @@ def test_two_lines_that_contradict_each_other(environment, here, wanted, wheels)
     wheel(wheels, "branch", "3.0")
     with pytest.raises(LockError, match=r"requirements\.txt wants branch>=3, requirements\.txt wants branch<3"):
         prepare(wanted("branch>=3", "branch<3"), here)
+
+
+def test_to_begin_with(environment, here, wanted):
+    """The index is asked while something else is done; where something is missing there is nothing to begin with."""
+    with ExitStack() as stack:
+        assert begin(wanted("leaf", "missing"), here, stack) is None
+        finish = begin(wanted("leaf"), here, stack)
+        assert finish() == lock(wanted("leaf"), here)
+        assert begin(wanted("leaf"), here, stack, previous=finish())() == finish()
 
 
 def test_what_does_not_go_with_what_is_installed(environment, here, wanted, wheels):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import threading
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 import registration
 import snapshot
 from registration.env_pack import EnvPackError
+from registration.importing import LoadError
 from registration.naming import snapshot_name
 from registration.registering import LOCK, MODULES, RegisteredOtherwiseError
 from snapshot.trees import read_note
@@ -38,11 +40,26 @@ def names(store):
     return {each.name for each in store.references()}
 
 
+#: Of a process that trains: it has imported sklearn, which sets the first two.
+VARIABLES = {
+    "KMP_INIT_AT_FORK": "FALSE",
+    "KMP_DUPLICATE_LIB_OK": "True",
+    "MLFLOW_TRACKING_URI": "sqlite:////x.db",
+    "PYTHONPATH": "/x",
+    "OMP_NUM_THREADS": "1",
+}
+
+
 @pytest.fixture(scope="module")
 def first(mlflow, logged, store):
     """Version 1 of `flats`, locked."""
     return registration.register_model(
-        f"runs:/{logged.run}/prices", "flats", tags={"team": "x"}, env_pack={"fingerprint": False}, store=store
+        f"runs:/{logged.run}/prices",
+        "flats",
+        tags={"team": "x"},
+        env_pack={"fingerprint": False},
+        store=store,
+        variables=VARIABLES,
     )
 
 
@@ -69,6 +86,12 @@ def test_the_snapshot_has_the_model_its_lock_and_its_modules(first, store, logge
     for name in ("MLmodel", "requirements.txt"):
         with open(os.path.join(logged.path, name), "rb") as file:
             assert (kept / name).read_bytes() == file.read()
+
+
+def test_what_a_server_has_without_being_told_is_no_difference(first, store):
+    """Only what the user chose is left of the variables."""
+    recorded = snapshot.load("flats/1", store).facts.variables
+    assert [(each.name, each.value) for each in recorded.items] == [("OMP_NUM_THREADS", "1")]
 
 
 def test_again_with_nothing_changed(mlflow, logged, first, store, client):
@@ -142,6 +165,33 @@ def test_a_capture_that_fails_leaves_nothing(mlflow, logged, first, store, clien
         registration.register_model(logged.second.model_uri, "large", env_pack=PACK, store=store, size_limit=1000)
     untouched(client, store, "large", before)
     assert "large" not in {each.name for each in client.search_registered_models()}
+
+
+@pytest.mark.parametrize("at", ["loading", "capturing"])
+def test_control_c_leaves_nothing(mlflow, logged, first, store, client, loads, at):
+    before = names(store)
+
+    def said(line):
+        if line.startswith(at):
+            assert loads(), "it is under way"
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        registration.register_model(logged.second.model_uri, "stopped", env_pack=PACK, store=store, said=said)
+    assert not loads()
+    untouched(client, store, "stopped", before)
+
+
+def test_a_model_that_does_not_load_leaves_nothing(mlflow, logged, first, store, client, loads, tmp_path):
+    """All the rest is packed by then."""
+    model = tmp_path / "model"
+    shutil.copytree(logged.path, model)
+    (model / "model.skops").unlink()
+    before = names(store)
+    with pytest.raises(LoadError, match="cannot be loaded in this environment"):
+        registration.register_model(str(model), "broken", env_pack=PACK, store=store)
+    untouched(client, store, "broken", before)
+    assert not loads()
 
 
 def test_a_refusal_of_mlflow_leaves_nothing(mlflow, logged, first, store, client):

@@ -1,0 +1,21 @@
+"""Which variables of the process that registers are facts of the model's environment."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: Variables that lead Python out of its environment, or say where it lies. A model is loaded without them (`-I`) before it is
+#: registered, and no server gets them: they make no difference.
+ASTRAY = frozenset({"PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONUSERBASE", "PYTHONEXECUTABLE", "VIRTUAL_ENV"})
+
+
+def of_training(variables: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
+    """What of `variables` a server has to be given to be as the process that trained.
+
+    `given` are those that loading the model sets, with their values: a server gets these without being told, as sklearn's
+    KMP_INIT_AT_FORK. What has another value stays: somebody chose it.
+    """
+    return {name: value for name, value in variables.items() if name not in ASTRAY and given.get(name) != value}
