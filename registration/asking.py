@@ -10,7 +10,6 @@ import sys
 import threading
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from diffing.requirements import masked
@@ -33,25 +32,26 @@ class ModelVersion:
     tags: dict[str, str]
 
 
-#: Its own search path comes first over standard input: `-c` alone would import what lies in the working directory.
+#: With the search path of the process that starts it: `-c` alone would import what lies in the working directory.
 _CHILD = (
-    "import os, sys; sys.path[:] = os.fsdecode(sys.stdin.buffer.readline()[:-1]).split('\\0'); "
-    "from registration.asking import main; main()"
+    "import sys; sys.path[:] = filter(None, sys.path); import json; given = json.loads(sys.stdin.buffer.readline()); "
+    "sys.path[:] = given.pop('path'); from registration.asking import main; main(**given)"
 )
 _ERRORS = {kind.__name__: kind for kind in (NotDeployableError, MlflowError)}
+
+
+def is_here() -> bool:
+    """Whether this process is to ask: MLflow is imported already, and may have been configured by more than variables."""
+    return "mlflow" in sys.modules or not sys.executable
 
 
 @contextmanager
 def asking(uri: str, tracking_uri: str | None) -> Iterator[Callable[[], ModelVersion]]:
     """Ask for the version that `uri` (models:/…) means, and go on. What this gives is called, once, to wait for the answer.
 
-    The process that asks has the variables of this one, and is gone in the end, also when this one is killed. Where MLflow is imported already,
-    nothing is started: it may have been configured here, and the answer takes no time.
+    The process that asks has the variables of this one, and is gone in the end, also when this one is killed.
     Raises MlflowError at once where MLflow is not installed; the answer, what `ask` raises.
     """
-    if "mlflow" in sys.modules or not sys.executable:
-        yield partial(ask, uri, tracking_uri)
-        return
     from importlib.util import find_spec
 
     if find_spec("mlflow") is None:
@@ -65,9 +65,9 @@ def asking(uri: str, tracking_uri: str | None) -> Iterator[Callable[[], ModelVer
             )
         try:
             # Not as arguments, which all can read: a tracking URI may hold a password.
-            request = json.dumps({"uri": uri, "tracking_uri": tracking_uri}).encode("ascii")
+            request = json.dumps({"path": sys.path, "uri": uri, "tracking_uri": tracking_uri})
             with suppress(ConnectionError):  # it has ended already: then there is no answer
-                ours.sendall(os.fsencode("\0".join(sys.path)) + b"\n" + request + b"\n")
+                ours.sendall(f"{request}\n".encode("ascii"))
             yield lambda: _answer(ours, process, uri)
         finally:
             process.kill()
@@ -88,17 +88,16 @@ def _answer(ours: socket.socket, process: subprocess.Popen[bytes], uri: str) -> 
     )
 
 
-def main() -> None:
+def main(uri: str, tracking_uri: str | None) -> None:
     """The process that asks. It ends when the answer is written, or with the process that started it."""
     import gc
 
     gc.disable()  # it lives for a second, most of it imports: a sixth of the time
-    given = json.loads(sys.stdin.buffer.readline())
     out = os.dup(1)
     os.dup2(2, 1)  # what MLflow prints is no answer
     threading.Thread(target=_follow, daemon=True).start()
     try:
-        found: dict[str, Any] = asdict(ask(given["uri"], given["tracking_uri"]))
+        found: dict[str, Any] = asdict(ask(uri, tracking_uri))
     except (NotDeployableError, MlflowError) as error:
         found = {"error": type(error).__name__, "message": str(error)}
     with os.fdopen(out, "wb") as file:

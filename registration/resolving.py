@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from diffing.requirements import masked
 from registration import tags
-from registration.asking import NotDeployableError, asking
+from registration.asking import NotDeployableError, ask, asking, is_here
 from registration.errors import RegistrationError
 from registration.naming import snapshot_name
 from snapshot.errors import SnapshotError
@@ -100,11 +100,15 @@ def resolving(
     """Find the snapshot of `models:/NAME/VERSION`, `models:/NAME@ALIAS`, or of a snapshot's own name or id.
 
     `store` None: the one that the model version's tags name, with `cache` as its cache. `tracking_uri` None: the one that MLflow uses.
-    MLflow is asked while the caller works with the guess: the snapshot called NAME/VERSION in `store` or else in `nearby`.
+    Where MLflow has to be imported first, it is asked while the caller works with the guess: the snapshot called NAME/VERSION in `store` or
+    else in `nearby`.
     Raises NotDeployableError, MlflowError, and UnknownSnapshotError or AmbiguousSnapshotError for a snapshot's name.
     """
     if not model_uri.startswith(_SCHEME):
         yield Resolution(lambda: _named(model_uri, store))
+        return
+    if is_here():
+        yield Resolution(lambda: _registered(model_uri, ask(model_uri, tracking_uri), store, cache))
         return
     with asking(model_uri, tracking_uri) as answer:
         guess = _guess(model_uri, nearby if store is None else store)
