@@ -23,11 +23,8 @@ pytestmark = pytest.mark.mlflow
 
 
 @pytest.fixture
-def run(command, registry):
-    """`envparity deploy` in a process that has not imported MLflow. The store is the default one, not named."""
-
-    def words(uri, place, *more):
-        return [*command.envparity, "deploy", uri, str(place), "--tracking-uri", registry.tracking_uri, *more]
+def run(command, registry, restored):
+    """`envparity deploy` in a process that has not imported MLflow. The store is the default one, not named; all is unpacked before."""
 
     def go(uri, place, *more, **variables):
         home = registry.home / "share"
@@ -35,7 +32,7 @@ def run(command, registry):
         if not (home / "envparity" / "store").exists():
             (home / "envparity" / "store").symlink_to(registry.home / "store")
         return subprocess.run(
-            words(uri, place, *more),
+            [*command.envparity, "deploy", uri, str(place), "--tracking-uri", registry.tracking_uri, *more],
             env=command.environment(XDG_DATA_HOME=str(home), **variables),
             capture_output=True,
             text=True,
@@ -112,7 +109,7 @@ def askers(pid):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_it_ends_while_the_registry_does_not_answer(registry, command, tmp_path, number):
+def test_it_ends_while_the_registry_does_not_answer(registry, restored, command, tmp_path, number):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         uri = f"http://user:secret@127.0.0.1:{silent.getsockname()[1]}"
         words = [*command.envparity, "--store", str(registry.home / "store"), "deploy", "models:/prices/1"]
