@@ -44,6 +44,30 @@ class _LineError(ValueError):
     """What is wrong with one line."""
 
 
+#: A version with its hashes, as a registration writes its lock.
+_PINNED = re.compile(
+    r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[0-9][A-Za-z0-9.!+]*)"
+    r"(?P<hashes>(?: \\\n    --hash=sha256:[0-9a-f]{64})*)\n"
+)
+
+
+def read_pinned(text: str, label: str) -> tuple[Item, ...] | None:
+    """What `read_lines` gives for a text of nothing but versions with their hashes, without pip; None for any other text."""
+    items, position, line = [], 0, 1
+    while position < len(text):
+        found = _PINNED.match(text, position)
+        if found is None:
+            return None
+        try:
+            specifier = SpecifierSet(f"=={found['version']}")
+        except InvalidSpecifier:
+            return None
+        hashes = tuple(sorted(word.removeprefix("--hash=") for word in found["hashes"].split() if word != "\\"))
+        items.append(Item(str(canonicalize_name(found["name"])), label, line, specifier, hashes=hashes))
+        position, line = found.end(), line + found[0].count("\n")
+    return tuple(items)
+
+
 def read_lines(path: str, problems: list[str], text: str | None = None) -> Iterator[Item]:
     """Every requirement and constraint of the file at `path` and of those that it includes, in order.
 

@@ -126,10 +126,12 @@ def read(path: str | os.PathLike[str]) -> Requirements:
 
 def read_note(text: str, label: str) -> Requirements:
     """Read the text of a requirements.txt that is no file here: it can include none. Raises RequirementsError as `read` does."""
-    from diffing.requirement_lines import read_lines
+    from diffing.requirement_lines import read_lines, read_pinned
 
     problems: list[str] = []
-    items = tuple(read_lines(label, problems, text))
+    items = read_pinned(text, label)
+    if items is None:
+        items = tuple(read_lines(label, problems, text))
     if problems:
         raise RequirementsError("\n".join(dict.fromkeys(problems)))
     return Requirements(label, "requirements", items)

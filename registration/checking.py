@@ -4,20 +4,24 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from registration.errors import RegistrationError
 from registration.serving import MODEL, process_variables
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from diffing.policy import Policy
     from diffing.report import Difference, Report
+    from diffing.requirements import Requirements
+    from diffing.sides import Side
+    from diffing.usage import Usage
     from registration.events import Log
     from registration.resolving import Target
-    from snapshot import Description
+    from snapshot.facts.model import Numeric
     from snapshot.progress import Progress
     from snapshot.store import Problem
 
@@ -75,19 +79,26 @@ def _report(
     full: bool,
 ) -> Report:
     import snapshot
-    from diffing import policy as policies
-    from diffing.assessing import assess
-    from diffing.requirements import read
-    from diffing.sides import Side
-    from diffing.usage import read_model
 
     stored = snapshot.load(target.reference.snapshot, target.store)
-    found = _describe(target, place, stored, variables, progress, full=full)
-    model = place / MODEL
-    usage = read_model(model) if model.is_dir() else None
-    declared = read(usage.requirements) if usage is not None and usage.requirements else None
+    chosen = None if variables is None else process_variables(variables, place)
+    key = target.store.variables_key()
+    fingerprint = stored.facts.numeric is not None
+    with _measuring(place, chosen, wanted=fingerprint and not full) as measured:
+        from diffing import policy as policies
+        from diffing.assessing import assess
+        from diffing.sides import Side
+        from snapshot.facts.here import here
+
+        train = Side(target.label, "snapshot", stored, name=target.reference.snapshot)
+        usage, declared = _used(train, place, target)
+        found = (
+            snapshot.describe(place, variables=chosen, fingerprint=fingerprint, key=key, progress=progress)
+            if full
+            else here(stored, place, variables=chosen, key=key, measured=measured)
+        )
     return assess(
-        Side(target.label, "snapshot", stored, name=target.reference.snapshot),
+        train,
         Side(os.fspath(place), "environment", found),
         today=dt.datetime.now(tz=dt.timezone.utc).date(),
         usage=usage,
@@ -96,24 +107,34 @@ def _report(
     )
 
 
-def _describe(
-    target: Target,
-    place: Path,
-    stored: Description,
-    variables: Mapping[str, str] | None,
-    progress: Progress | None,
-    *,
-    full: bool,
-) -> Description:
-    import snapshot
-    from snapshot.facts.here import here
+@contextmanager
+def _measuring(
+    place: Path, variables: Mapping[str, str] | None, *, wanted: bool
+) -> Iterator[Callable[[], Numeric] | None]:
+    """Run the numeric probe in the environment at `place`, which is a process of its own, while this one goes on."""
+    if not wanted:
+        yield None
+        return
+    from concurrent.futures import ThreadPoolExecutor
 
-    chosen = None if variables is None else process_variables(variables, place)
-    key = target.store.variables_key()
-    if not full:
-        return here(stored, place, place / "bin" / "python", variables=chosen, key=key)
-    fingerprint = stored.facts.numeric is not None
-    return snapshot.describe(place, variables=chosen, fingerprint=fingerprint, key=key, progress=progress)
+    from snapshot.facts.numeric import fingerprint
+
+    with ThreadPoolExecutor(1) as pool:
+        yield pool.submit(fingerprint, os.fspath(place / "bin" / "python"), environ=variables).result
+
+
+def _used(train: Side, place: Path, target: Target) -> tuple[Usage | None, Requirements | None]:
+    """What the model uses: what its registration has noted, as `envparity diff` has it, or else what its files say."""
+    from diffing.requirements import read
+    from diffing.usage import read_model
+    from registration.sides import noted
+
+    usage, declared = noted(train, target.store)
+    model = place / MODEL
+    if usage is not None or not model.is_dir():
+        return usage, declared
+    usage = read_model(model)
+    return usage, read(usage.requirements) if usage.requirements else None
 
 
 def _modified(place: Path, problems: tuple[Problem, ...]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from contextlib import contextmanager, suppress
+from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from registration.errors import RegistrationError
@@ -79,11 +80,24 @@ def claimed(place: Path) -> Iterator[Claim]:
 
     What a killed process left unfinished is taken away first. On a file system without locks nobody waits.
     """
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with held(place.parent / f".envparity-{place.name}.claim") as fd:
+    with _parents(place), held(place.parent / f".envparity-{place.name}.claim") as fd:
         claim = Claim(place, fd)
         claim.recover()
         yield claim
+
+
+@contextmanager
+def _parents(place: Path) -> Iterator[None]:
+    """Make the directories above `place`; when that was in vain, those that were made and are empty go again."""
+    made = list(takewhile(lambda above: not above.exists(), place.parents))
+    place.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        yield
+    except BaseException:  # Control-C too: all is as it was before
+        with suppress(OSError):  # somebody else has put something there
+            for above in made:
+                above.rmdir()
+        raise
 
 
 @contextmanager
@@ -102,7 +116,12 @@ def held(path: Path) -> Iterator[int]:
 
 def _hold(path: Path) -> int:
     while True:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        # Whoever had it may have taken away the directory that was made for it, too.
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        except FileNotFoundError:
+            continue
         try:
             try_lock(fd, wait=True)
             # Whoever had it may have removed it meanwhile: the lock counts on the file that others find.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from registration import checking
 from registration.claiming import OccupiedError, claimed
 from registration.events import Log
-from registration.resolving import resolve
+from registration.resolving import MistakenError, resolving
 from registration.serving import MODEL
 from snapshot.cache import LayerCache
 from snapshot.model import DEPLOYMENT
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from diffing.report import Report
     from registration.claiming import Claim
     from registration.events import Event
-    from registration.resolving import Target
+    from registration.resolving import Resolution, Target
     from snapshot.model import Digest
     from snapshot.place import Link
     from snapshot.progress import Progress
@@ -63,43 +64,129 @@ def deploy(
     candidates: Iterable[str | os.PathLike[str]] = (),
     cache: str | os.PathLike[str] | None = None,
     tracking_uri: str | None = None,
+    nearby: Store | None = None,
     progress: Progress | None = None,
     events: Callable[[Event], None] | None = None,
 ) -> Deployed:
     """Make the environment and the model of `model_uri` at `destination`, which is missing, empty, or has this very snapshot.
 
-    `model_uri`, `store`, `cache` and `tracking_uri` as in `resolving.resolve`; `destination` may be a function of what was resolved. `policy`: a policy
-    or its file; `variables`: those that a server will be started with; `verify`, `link` and `candidates` as in `snapshot.restore`. Each step is
-    given to `events`, and stands in the log at `.envparity/deploy.jsonl` in the end. What is refused is taken away again, unless it was there
-    before.
+    `model_uri`, `store`, `cache`, `tracking_uri` and `nearby` as in `resolving.resolving`; `destination` may be a function of what was resolved.
+    `policy`: a policy or its file; `variables`: those that a server will be started with; `verify`, `link` and `candidates` as in `snapshot.restore`. Each
+    step is given to `events`, and stands in the log at `.envparity/deploy.jsonl` in the end. What is refused is taken away again, unless it
+    was there before.
     Raises NotDeployableError, OccupiedError, RefusedError, and what `snapshot.preflight` and `snapshot.restore` raise.
     """
     begin = time.perf_counter()
-    log = Log(events)
     chosen = _policy(policy)
-    with log.step("resolve") as step:
-        target = resolve(model_uri, store, cache=cache, tracking_uri=tracking_uri)
-        step.detail = f"{target.label} is snapshot {target.reference.snapshot.short}"
-    place = Path(os.path.abspath(destination(target) if callable(destination) else destination))
-    with claimed(place) as claim:
-        again = _is_there(claim, place, target)
-        try:
-            if not again:
-                _preflight(target, place, log, link=link, candidates=candidates, variables=variables)
-                claim.begin(target.reference.snapshot)
-                _restore(target, place, log, verify=verify, link=link, candidates=candidates, progress=progress)
-            full = verify == "full"
-            report = checking.check(
-                target, place, log, policy=chosen, variables=variables, full=full, progress=progress
+    with resolving(model_uri, store, cache=cache, tracking_uri=tracking_uri, nearby=nearby) as resolution:
+        work = _Work(resolution, destination, Log(events), chosen, variables, verify, link, candidates, progress)
+        if resolution.guess is not None:
+            with suppress(MistakenError):
+                return work.deploy(resolution.guess, begin)
+            work.log.add("remove", detail=f"{resolution.guess.label} of {resolution.guess.store} is not what is meant")
+        return work.deploy(resolution.settle(work.log), begin)
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What is done for a target; see `deploy`."""
+
+    resolution: Resolution
+    destination: str | os.PathLike[str] | Callable[[Target], str | os.PathLike[str]]
+    log: Log
+    policy: Policy | None
+    variables: Mapping[str, str] | None
+    verify: Literal["full", "quick"]
+    link: Link
+    candidates: Iterable[str | os.PathLike[str]]
+    progress: Progress | None
+
+    def deploy(self, target: Target, begin: float) -> Deployed:
+        """Deploy `target`. Raises MistakenError when it is not what the registry means: then all is as it was before."""
+        place = Path(os.path.abspath(self.destination(target) if callable(self.destination) else self.destination))
+        with claimed(place) as claim:
+            again = False
+            try:
+                with self.resolution.confirming(target, self.log):
+                    again = _is_there(claim, place, target)
+                    if not again:
+                        self._preflight(target, place)
+                        claim.begin(target.reference.snapshot)
+                        self._restore(target, place)
+                    report = self._check(target, place)
+            except BaseException:  # Control-C too: the destination appears whole or not at all
+                claim.clear()
+                if again and self.resolution.means(target):
+                    self.log.write(place / DEPLOYMENT)
+                raise
+            self.log.write(place / DEPLOYMENT)
+            claim.finish()
+        return _deployed(target, place, report, self.log, again=again, seconds=time.perf_counter() - begin)
+
+    def _preflight(self, target: Target, place: Path) -> None:
+        """Raises RefusedError with all that stands in the way on this host, and what to do about each."""
+        import snapshot
+
+        with self.log.step("preflight") as step:
+            found = snapshot.preflight(
+                target.reference.snapshot,
+                place,
+                target.store,
+                link=self.link,
+                candidates=self.candidates,
+                library_path=(self.variables or {}).get("LD_LIBRARY_PATH", ""),
             )
-        except BaseException:  # Control-C too: the destination appears whole or not at all
-            claim.clear()
-            if again:
-                log.write(place / DEPLOYMENT)
-            raise
-        log.write(place / DEPLOYMENT)
-        claim.finish()
-    return _deployed(target, place, report, log, again=again, seconds=time.perf_counter() - begin)
+            if not found.ok:
+                said = "; ".join(map(str, found.problems))
+                raise checking.RefusedError(f"{target.label} cannot be deployed to {place} on this host: {said}")
+            step.bytes = found.needed_bytes
+            notices = [each.detail for each in (*found.warnings, *found.unknown)]
+            step.detail = "; ".join(notices) or f"this host has what it needs, {found.link}"
+
+    def _restore(self, target: Target, place: Path) -> None:
+        """Restore, and note what came from the store, what was linked and what was written. There is no step that builds."""
+        import snapshot
+
+        found = target.store.snapshot(target.reference)
+        content = target.store.manifest(target.reference).content
+        cache = LayerCache(target.store.cache)
+        missing = [layer for layer in found.layers if not cache.has(layer.tree)]
+        watch = _Watch(self.progress)
+        restored = snapshot.restore(
+            target.reference.snapshot,
+            place,
+            target.store,
+            link=self.link,
+            verify=self.verify,
+            candidates=self.candidates,
+            progress=watch.report,
+        )
+        self.log.add(
+            "fetch",
+            watch.seconds if missing else 0.0,
+            files=sum(layer.files for layer in missing),
+            bytes=sum(content[layer.diff_id].size for layer in missing),
+            detail=f"{len(missing):,} of {len(found.layers):,} layers unpacked",
+        )
+        self.log.add(
+            "link",
+            restored.seconds - (watch.seconds if missing else 0.0),
+            files=restored.linked_files,
+            bytes=found.raw_bytes,
+            detail=restored.link,
+        )
+        self.log.add("write", files=restored.written_files, detail="what depends on the place (in link's time)")
+
+    def _check(self, target: Target, place: Path) -> Report:
+        return checking.check(
+            target,
+            place,
+            self.log,
+            policy=self.policy,
+            variables=self.variables,
+            full=self.verify == "full",
+            progress=self.progress,
+        )
 
 
 def _deployed(target: Target, place: Path, report: Report, log: Log, *, again: bool, seconds: float) -> Deployed:
@@ -136,79 +223,6 @@ def _policy(policy: Policy | str | os.PathLike[str] | None) -> Policy | None:
     from diffing.rules import catalogue
 
     return policies.read(policy, catalogue.load().ids)
-
-
-def _preflight(
-    target: Target,
-    place: Path,
-    log: Log,
-    *,
-    link: Link,
-    candidates: Iterable[str | os.PathLike[str]],
-    variables: Mapping[str, str] | None,
-) -> None:
-    """Raises RefusedError with all that stands in the way on this host, and what to do about each."""
-    import snapshot
-
-    with log.step("preflight") as step:
-        found = snapshot.preflight(
-            target.reference.snapshot,
-            place,
-            target.store,
-            link=link,
-            candidates=candidates,
-            library_path=(variables or {}).get("LD_LIBRARY_PATH", ""),
-        )
-        if not found.ok:
-            said = "; ".join(map(str, found.problems))
-            raise checking.RefusedError(f"{target.label} cannot be deployed to {place} on this host: {said}")
-        step.bytes = found.needed_bytes
-        notices = [each.detail for each in (*found.warnings, *found.unknown)]
-        step.detail = "; ".join(notices) or f"this host has what it needs, {found.link}"
-
-
-def _restore(
-    target: Target,
-    place: Path,
-    log: Log,
-    *,
-    verify: Literal["full", "quick"],
-    link: Link,
-    candidates: Iterable[str | os.PathLike[str]],
-    progress: Progress | None,
-) -> None:
-    """Restore, and note what came from the store, what was linked and what was written. There is no step that builds."""
-    import snapshot
-
-    found = target.store.snapshot(target.reference)
-    content = target.store.manifest(target.reference).content
-    cache = LayerCache(target.store.cache)
-    missing = [layer for layer in found.layers if not cache.has(layer.tree)]
-    watch = _Watch(progress)
-    restored = snapshot.restore(
-        target.reference.snapshot,
-        place,
-        target.store,
-        link=link,
-        verify=verify,
-        candidates=candidates,
-        progress=watch.report,
-    )
-    log.add(
-        "fetch",
-        watch.seconds if missing else 0.0,
-        files=sum(layer.files for layer in missing),
-        bytes=sum(content[layer.diff_id].size for layer in missing),
-        detail=f"{len(missing):,} of {len(found.layers):,} layers unpacked",
-    )
-    log.add(
-        "link",
-        restored.seconds - (watch.seconds if missing else 0.0),
-        files=restored.linked_files,
-        bytes=found.raw_bytes,
-        detail=restored.link,
-    )
-    log.add("write", files=restored.written_files, detail="what depends on the place (in link's time)")
 
 
 class _Watch:

@@ -84,17 +84,19 @@ def deployed(
     from registration.interpreters import HostInterpreters
 
     tagged = invocation.where is None and model_uri.startswith("models:")
+    store = invocation.store
     with progress_bar() as progress:
         return library(
             model_uri,
             destination,
-            None if tagged else invocation.store,
+            None if tagged else store,
             policy=policy,
             variables=os.environ,
             verify=verify,
             candidates=HostInterpreters(os.environ),
             cache=invocation.cache,
             tracking_uri=tracking_uri,
+            nearby=store,
             progress=progress,
             events=events,
         )

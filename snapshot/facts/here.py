@@ -15,40 +15,40 @@ from snapshot.model import BESIDE, Description, Finding, Kind
 from snapshot.scan import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
-    from snapshot.facts.model import Facts
+    from snapshot.facts.model import Facts, Numeric
     from snapshot.model import Layer
 
 
 def here(
     stored: Description,
     prefix: str | os.PathLike[str],
-    python: str | os.PathLike[str],
     *,
     variables: Mapping[str, str] | None,
     key: bytes | None,
+    measured: Callable[[], Numeric] | None = None,
 ) -> Description:
     """`stored`, with what this host and a process with `variables` make of it at `prefix`.
 
     The files' facts are the snapshot's own: call it for an environment that has just been restored or verified. Found out anew are the host,
-    the system's libraries that its files get here, the variables (None: not known; `key`: of their digests, the store's), and, if the snapshot has one, the
-    numeric fingerprint, for which `python` is run.
+    the system's libraries that its files get here, and the variables (None: not known; `key`: of their digests, the store's). `measured` gives the
+    numeric fingerprint, or raises FingerprintError; it is called last, so that the probe can run meanwhile. None: it is not known.
     """
     facts = replace(
         stored.facts,
         host=host(),
         variables=None if variables is None else typed(variables, key),
         native=native(_programs(stored, os.fspath(prefix)), library_path=(variables or {}).get("LD_LIBRARY_PATH", "")),
+        numeric=None,
     )
     findings = stored.findings
-    if stored.facts.numeric is not None:
-        from snapshot.facts.numeric import FingerprintError, fingerprint
+    if measured is not None:
+        from snapshot.facts.numeric import FingerprintError
 
         try:
-            facts = replace(facts, numeric=fingerprint(os.fspath(python), environ=variables))
+            facts = replace(facts, numeric=measured())
         except FingerprintError as error:
-            facts = replace(facts, numeric=None)
             findings = (*findings, Finding("no-fingerprint", "", str(error)))
     return replace(stored, facts=facts, findings=findings)
 

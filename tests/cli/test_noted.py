@@ -7,6 +7,7 @@ import json
 import pytest
 
 import snapshot
+from registration.deploying import deploy
 from tests.library.conftest import make_environment
 
 MODULES = json.dumps({"schema": 1, "modules": ["thing"]}).encode()
@@ -46,6 +47,23 @@ def test_modules_decide_what_is_reachable(envparity, captured, live):
     assert without["counts"] != noted["counts"]
     assert "reachable 1 of 2 distributions" in envparity("diff", "noted", live, code=None).stdout
     assert "what the model reaches is not known" in envparity("diff", "plain", live, code=None).stdout
+
+
+def test_what_is_not_reached_does_not_decide(envparity, captured, live):
+    """`spare` has another version."""
+    captured("noted", modules_json=MODULES)
+    captured("other", modules_json=MODULES.replace(b"thing", b"spare"))
+    assert envparity("diff", "noted", live, code=0).stdout.startswith("PARITY: PASSED")
+    assert envparity("diff", "other", live, code=1).stdout.startswith("PARITY: FAILED  DRIFTED")
+
+
+@pytest.mark.parametrize("verify", ["quick", "full"])
+def test_a_deployment_reaches_what_diff_reaches(store, captured, tmp_path, verify):
+    found = {}
+    for name, notes in (("plain", {}), ("noted", {"modules_json": MODULES})):
+        done = deploy(captured(name, **notes), tmp_path / name / "there", store, verify=verify)
+        found[name] = done.report.counts.reachable
+    assert found == {"plain": None, "noted": 1}
 
 
 def test_what_is_locked_is_reachable_too(envparity, captured, live):

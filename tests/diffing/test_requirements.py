@@ -14,7 +14,7 @@ from packaging.specifiers import SpecifierSet
 
 from diffing import DiffError
 from diffing.observing import ASPECTS
-from diffing.requirements import Item, Requirements, RequirementsError, masked, observe, read
+from diffing.requirements import Item, Requirements, RequirementsError, masked, observe, read, read_note
 from diffing.testing import description, file, layer
 from snapshot.facts.model import DistributionFacts, Facts, Source
 from snapshot.model import Kind
@@ -52,6 +52,12 @@ def test_names_versions_markers_extras_and_hashes(tmp_path):
     assert str(scikit.condition) == 'python_version >= "3.9"'
     assert (torch.pin, torch.where) == ("2.5.0+cpu", "requirements.txt:6")
     assert weird.pin == "not.pep440"
+
+
+@pytest.mark.parametrize("other", ["", "# by hand\n", 'b==1 ; python_version >= "3.9"\n', "a===x\n"])
+def test_what_is_read_without_pip_is_what_pip_reads(tmp_path, other):
+    lock = f"Num_py==2.1.0 \\\n    --hash=sha256:{'b' * 64} \\\n    --hash=sha256:{'a' * 64}\ntorch==2.5.0+cpu\n{other}"
+    assert read_note(lock, "requirements.txt").items == items(tmp_path, lock)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ import pytest
 
 from registration import processes
 from registration.events import Log
-from registration.serving import PortError, Server, ServerError, process_variables
+from registration.serving import PortError, Server, ServerError, predict, process_variables
 
 pytestmark = pytest.mark.mlflow
 
@@ -41,7 +41,7 @@ def serve(command, registry, restored):
             text=True,
         )
         started.append(process)
-        return process, lines_until(process, until)
+        return process, lines_until(process, until) if until else []
 
     started = []
     yield start
@@ -124,15 +124,39 @@ def test_variables_do_not_lead_astray():
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_the_command_stops_cleanly(serve, number):
-    process, said = serve()
-    pid = int(said[-1].split("(pid ")[1].split(")")[0])
-    mark = mark_of(pid)
+def test_the_command_stops_cleanly(serve, registry, tmp_path, number):
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    process, said = serve("--workers", "2", "--port", str(port), "--log", str(tmp_path / "log"))
+    assert f"serving at http://127.0.0.1:{port}/invocations" in said[-1]
+    assert json.loads(predict(f"http://127.0.0.1:{port}", registry.body))["predictions"] == [pytest.approx(21.0)]
+    mark = mark_of(int(said[-1].split("(pid ")[1].split(")")[0]))
+    assert len(processes.marked(mark)) >= 3
     process.send_signal(number)
     out, err = process.communicate(timeout=30)
     assert process.returncode == 0, err
     assert out == "stopped\n"
     assert not processes.marked(mark)
+    assert "/invocations" in (tmp_path / "log").read_text()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_it_may_be_ended_before_it_serves(serve, tmp_path, number):
+    """While the server starts: its log is there, and it is not ready."""
+    process, _ = serve("--log", str(tmp_path / "log"), until=None)
+    while not (tmp_path / "log").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out) == (0, "stopped\n"), err
+
+
+def test_the_time_to_become_ready_is_an_option(serve):
+    process, _ = serve("--timeout", "0.1s", until=None)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "the server was not ready within 0.1 seconds" in err
 
 
 def test_the_server_goes_when_the_command_is_killed(serve):
