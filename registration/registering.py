@@ -10,18 +10,18 @@ import os
 import re
 import sys
 import tempfile
-import uuid
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from registration.eligibility import check, current_runtime
 from registration.env_pack import normalise
 from registration.errors import RegistrationError
-from registration.extra import need_mlflow
+from registration.extra import conceal, need_mlflow
 from registration.importing import imports
 from registration.locking import prepare
 from registration.models import fetch
 from registration.naming import snapshot_name
+from registration.pending import forget_killed, pending_name
 from registration.surroundings import surroundings
 
 if TYPE_CHECKING:
@@ -129,8 +129,9 @@ def register(
                 await_registration_for=await_registration_for,
                 tags={**(tags or {}), **_tags(packed, store)},
             )
-        except BaseException:  # Control-C too: there is no version, so there is to be no snapshot
+        except BaseException as error:  # Control-C too: there is no version, so there is to be no snapshot
             store.remove(packed.pending)
+            conceal(error)
             raise
     _settle(version, packed, store)
     return version
@@ -167,7 +168,8 @@ def _pack(
     modules = sorted(name for name in found.names if _DOTTED.fullmatch(name))  # some programs make up others
     notes[MODULES] = json.dumps({"schema": 1, "modules": modules}, indent=1).encode()
     said(f"capturing {here.prefix}")
-    pending = f"{snapshot_name(name)}/pending-{uuid.uuid4().hex[:12]}"
+    forget_killed(store, snapshot_name(name))
+    pending = pending_name(snapshot_name(name))
     captured = _capture(snapshot.capture, here, store, pending, pack, variables, model, notes, modules)
     return _Packed(captured, snapshot_name(name), pending)
 
@@ -237,6 +239,9 @@ def _settle(version: ModelVersion, packed: _Packed, store: Store) -> None:
     except BaseException:  # Control-C too: a version without a snapshot is none
         try:
             need_mlflow().MlflowClient().delete_model_version(version.name, str(version.version))
+        except Exception as error:
+            conceal(error)
+            raise
         finally:  # even where MLflow cannot be reached any more
             store.remove(packed.pending)
         raise
