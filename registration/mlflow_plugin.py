@@ -71,6 +71,9 @@ class DeploymentError(MlflowException, ClickException):  # type: ignore[misc]  #
 
     exit_code = 2
 
+    def __init__(self, message: str, code: int) -> None:
+        MlflowException.__init__(self, message, code)  # which goes on to the other one
+
 
 def target_help() -> str:
     """What `mlflow deployments help -t envparity` shows."""
