@@ -156,12 +156,17 @@ def reports_of(
 
 def _show(reports: Sequence[Report], form: str, *, everything: bool, output: str | None) -> None:
     if form == "text" and output is None:
-        from diffing.rendering import text
-
-        for line in text.lines(reports, full=everything):
-            click.echo("".join(click.style(span.text, **_COLOURS[span.style.value]) for span in line))
+        print_text(reports, everything=everything)
         return
     _write(render(reports, form, everything=everything), output)
+
+
+def print_text(reports: Sequence[Report], *, everything: bool = False) -> None:
+    """The reports for people, with the terminal's colours where there is one."""
+    from diffing.rendering import text
+
+    for line in text.lines(reports, full=everything):
+        click.echo("".join(click.style(span.text, **_COLOURS[span.style.value]) for span in line))
 
 
 def render(reports: Sequence[Report], form: str, *, everything: bool) -> str:

@@ -117,6 +117,8 @@ def test_the_packer_of_mlflow_finds_what_it_asks_for(tmp_path):
     site, place = tmp_path / "site" / "mlflow" / "utils", tmp_path / "place"
     site.mkdir(parents=True)
     place.mkdir()
+    for package in (site.parent, site):  # or the real one would come first, where there is one
+        (package / "__init__.py").touch()
     (site / "env_pack.py").write_text(FAKE_PACKER)
     command = EnvPack(Path(sys.executable), tools()).pack(place, Path("/some/env"), "1")
     assert command.argv[1] == "-I"

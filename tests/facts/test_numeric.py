@@ -10,6 +10,7 @@ import shutil
 import struct
 import subprocess
 import sys
+import venv
 from hashlib import sha256
 
 import pytest
@@ -178,11 +179,13 @@ OPENMP = "int omp_get_max_threads(void) { return 6; }"
     ],
 )
 def test_libraries_that_are_loaded_are_asked(tmp_path, name, source, rows):
-    """Stand-ins with the functions that the real ones have."""
+    """Stand-ins with the functions that the real ones have, and no real ones beside them."""
+    venv.create(tmp_path / "bare", symlinks=True)
+    python = str(tmp_path / "bare" / "bin" / "python")
     library = tmp_path / name
     subprocess.run(["gcc", "-x", "c", "-", "-shared", "-fPIC", "-o", str(library)], input=source, text=True, check=True)
-    found = fingerprint(sys.executable, environ={"LD_PRELOAD": str(library)})
+    found = fingerprint(python, environ={"LD_PRELOAD": str(library)})
     assert rows <= set(found.backend)
-    assert set(found.backend) - set(fingerprint(sys.executable).backend) == rows | {
+    assert set(found.backend) - set(fingerprint(python).backend) == rows | {
         (next(iter(rows))[0], "library", re.sub("-[0-9a-f]{8}", "", name))
     }

@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import sys
+import warnings
 from types import SimpleNamespace
 
 import pytest
@@ -83,13 +84,15 @@ def registry(mlflow, tmp_path_factory, _marked):
     data = pd.DataFrame({"a": [1.0, 2.0, 3.0, 4.0], "b": [1.0, 0.0, 2.0, 5.0]})
     for version, factor in (("1", 2.0), ("2", 3.0)):
         model = LinearRegression().fit(data, data.a * factor + data.b)
-        mlflow.sklearn.save_model(
-            model,
-            home / version,
-            input_example=data,
-            pip_requirements=["scikit-learn"],
-            serialization_format="cloudpickle",
-        )
+        with warnings.catch_warnings():  # those of MLflow, pandas and what they use
+            warnings.simplefilter("ignore")
+            mlflow.sklearn.save_model(
+                model,
+                home / version,
+                input_example=data,
+                pip_requirements=["scikit-learn"],
+                serialization_format="cloudpickle",
+            )
     for version, code in (("3", _LOADS_NOT), ("4", _PREDICTS_NOT)):
         (home / f"{version}.py").write_text(code)
         mlflow.pyfunc.save_model(home / version, python_model=str(home / f"{version}.py"), pip_requirements=["mlflow"])

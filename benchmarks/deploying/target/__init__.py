@@ -1,0 +1,1 @@
+"""Scripts that the measured environment runs: it has MLflow and envparity, but not these benchmarks."""
