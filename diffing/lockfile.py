@@ -24,8 +24,11 @@ _MOST_DOTS = 1000
 
 def read_lock(path: str, label: str, problems: list[str]) -> Requirements | None:
     """The packages of a lock file; None and one problem more when it is none."""
-    from packaging.pylock import Pylock, PylockUnsupportedVersionError, PylockValidationError
-
+    try:
+        from packaging.pylock import Pylock, PylockUnsupportedVersionError, PylockValidationError
+    except ModuleNotFoundError:  # MLflow 3.1 to 3.9 go with older releases only
+        problems.append(f"{label}: reading lock files needs packaging 26 or later: pip install 'packaging>=26'")
+        return None
     text = read_text(path, label, problems)
     if text is None:
         return None

@@ -2,7 +2,8 @@
 
 `DIR/NAME/state.json` names the generation that serves, and those that do not: one that is being made, or is being taken down. Whoever
 comes next, after a command that was killed, ends the latter and removes what they left. A generation is `DIR/NAME/NUMBER/env` and
-`DIR/NAME/NUMBER/server.log`; what was done stands in `DIR/NAME/events.jsonl`.
+`DIR/NAME/NUMBER/server.log`; what was done stands in `DIR/NAME/events.jsonl`. The log of a server that failed to take over is
+`DIR/.NAME.failed.log`, until the next one succeeds.
 """
 
 from __future__ import annotations
@@ -127,6 +128,7 @@ class Deployments:
     def delete(self, name: str) -> bool:
         """Stop it and remove all of it. False where there is none."""
         with self._changing(name) as state:
+            self._failed(name).unlink(missing_ok=True)
             if state is None:
                 return False
             rest = (*state.others, *([state.current] if state.current is not None else []))
@@ -194,7 +196,7 @@ class Deployments:
         self._save(replace(state, others=(*state.others, new)))
         home = self._home(state.name)
         try:
-            new = self._start(new, state.settings, home / str(number), log)
+            new = self._start(new, state, home / str(number), log)
             with log.step("switch") as step:
                 step.detail = f"{new.url} serves {new.label}"
                 before = () if state.current is None else (state.current,)
@@ -205,14 +207,16 @@ class Deployments:
             if state.current is not None:
                 log.write(home / _EVENTS)
             raise
+        self._failed(state.name).unlink(missing_ok=True)
         switched = self._clear(switched, log)
         log.write(home / _EVENTS)
         return switched
 
-    def _start(self, new: Generation, settings: Settings, home: Path, log: Log) -> Generation:
+    def _start(self, new: Generation, state: State, home: Path, log: Log) -> Generation:
         from registration.deploying import deploy
         from snapshot.store import Store
 
+        settings = state.settings
         home.mkdir(parents=True)
         done = deploy(
             new.model_uri,
@@ -235,9 +239,12 @@ class Deployments:
             startup=settings.timeout,
             events=log,
         )
-        server.start()
         try:
+            server.start()
             server.check()
+        except ServerError as error:
+            server.stop()
+            raise self._kept(state.name, home / _LOG, error) from error
         except BaseException:  # Control-C too: the server would stay
             server.stop()
             raise
@@ -250,6 +257,17 @@ class Deployments:
             url=server.url,
             identity=identity,
         )
+
+    def _kept(self, name: str, log: Path, error: ServerError) -> ServerError:
+        """The error, with the log of its server where it stays when all else of it is removed."""
+        with suppress(FileNotFoundError):
+            log.rename(self._failed(name))
+        return ServerError(
+            f"{str(error).removesuffix(f'; its log is {log}')}; its log is {self._failed(name)}", error.log
+        )
+
+    def _failed(self, name: str) -> Path:
+        return self.directory / f".{self._home(name).name}.failed.log"
 
     def _clear(self, state: State, log: Log) -> State:
         """End and remove the generations that do not serve; the deployment itself when none is left."""

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 _WANTED = ("model_uri", "name", "await_registration_for", "tags", "env_pack")
 _ORIGINAL = "__envparity_original__"
 _lock = threading.Lock()
+#: What `enable` has put in the place of MLflow's function and nobody has taken back, the latest last.
+_wrapped: list[Callable[..., Any]] = []
 
 
 class UnknownMlflowError(RegistrationError, RuntimeError):
@@ -52,17 +54,22 @@ def original() -> Callable[..., Any]:
 
 
 class Enabled:
-    """What `enable` did. As a context manager it takes that back at the end of the block."""
+    """What `enable` did. As a context manager it takes that back at the end of the block, and nothing else.
 
-    def __init__(self, before: Callable[..., Any]) -> None:
-        self._before = before
+    Blocks of several threads may end in any order: what was enabled last, and was not taken back, holds.
+    """
+
+    def __init__(self, wrapper: Callable[..., Any]) -> None:
+        self._wrapper = wrapper
 
     def __enter__(self) -> Enabled:
         return self
 
     def __exit__(self, *_: object) -> None:
         with _lock:
-            _fluent()._register_model = self._before  # noqa: SLF001
+            if self._wrapper in _wrapped:  # `disable` may have been there before
+                _wrapped.remove(self._wrapper)
+                _fluent()._register_model = _wrapped[-1] if _wrapped else original()  # noqa: SLF001
 
 
 def enable(
@@ -77,7 +84,6 @@ def enable(
 
     with _lock:
         fluent = _fluent()
-        before = fluent._register_model  # noqa: SLF001
         mlflows = original()
 
         @functools.wraps(mlflows)  # whoever looks sees MLflow's signature
@@ -100,10 +106,12 @@ def enable(
 
         setattr(register, _ORIGINAL, mlflows)
         fluent._register_model = register  # noqa: SLF001
-    return Enabled(before)
+        _wrapped.append(register)
+    return Enabled(register)
 
 
 def disable() -> None:
     """MLflow's own packing again. Does nothing when it is not enabled."""
     with _lock:
         _fluent()._register_model = original()  # noqa: SLF001
+        _wrapped.clear()

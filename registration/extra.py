@@ -32,3 +32,14 @@ def need_mlflow() -> ModuleType:
     if found == "unknown" or Version(found) < Version(OLDEST):
         raise MlflowError(f"this needs MLflow {OLDEST} or later, and here is {found}: pip install 'envparity[mlflow]'")
     return mlflow
+
+
+def conceal(error: BaseException) -> None:
+    """Mask the credentials in what MLflow says: it names the tracking URI as it was given."""
+    from mlflow.exceptions import MlflowException
+
+    from diffing.requirements import masked
+
+    if isinstance(error, MlflowException):
+        error.message = masked(str(error.message))
+        error.args = (error.message,)

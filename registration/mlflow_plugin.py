@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+from click import ClickException
 from mlflow.deployments import BaseDeploymentClient, PredictionsResponse
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import (
@@ -17,6 +18,7 @@ from mlflow.protos.databricks_pb2 import (
     INVALID_PARAMETER_VALUE,
     RESOURCE_ALREADY_EXISTS,
     RESOURCE_DOES_NOT_EXIST,
+    ErrorCode,
 )
 
 from registration.deployments import (
@@ -62,6 +64,15 @@ _CODES = (
     (LookupError, RESOURCE_DOES_NOT_EXIST),
 )
 _PATHS = frozenset({"store", "policy"})
+
+
+class DeploymentError(MlflowException, ClickException):  # type: ignore[misc]  # MLflow has no types
+    """An MlflowException for whoever calls from Python; MLflow's command line shows one line of it, and no traceback."""
+
+    exit_code = 2
+
+    def __init__(self, message: str, code: int) -> None:
+        MlflowException.__init__(self, message, code)  # which goes on to the other one
 
 
 def target_help() -> str:
@@ -131,7 +142,7 @@ class EnvparityDeploymentClient(BaseDeploymentClient):  # type: ignore[misc]  # 
         with _explained():
             _no_endpoint(endpoint)
             if config:
-                raise MlflowException(
+                raise DeploymentError(
                     f"deleting takes no config, and got {', '.join(sorted(config))}", INVALID_PARAMETER_VALUE
                 )
             self._deployments().delete(name)
@@ -158,7 +169,7 @@ class EnvparityDeploymentClient(BaseDeploymentClient):  # type: ignore[misc]  # 
         with _explained():
             _no_endpoint(endpoint)
             if deployment_name is None:
-                raise MlflowException("say which deployment is to predict", INVALID_PARAMETER_VALUE)
+                raise DeploymentError("say which deployment is to predict", INVALID_PARAMETER_VALUE)
             body = dump_input_data(inputs).encode("utf-8")
             answer = self._deployments().predict(deployment_name, body)
             return PredictionsResponse.from_json(answer.decode("utf-8"))
@@ -185,25 +196,25 @@ class EnvparityDeploymentClient(BaseDeploymentClient):  # type: ignore[misc]  # 
 
 @contextmanager
 def _explained() -> Iterator[None]:
-    """Our errors as MLflow's, which its command line shows."""
+    """Our errors as MLflow's, and those as what its command line shows."""
+    from registration.cli import describe_error
     from registration.errors import RegistrationError
 
     try:
         yield
-    except MlflowException:
+    except DeploymentError:
         raise
+    except MlflowException as error:
+        raise DeploymentError(error.message, ErrorCode.Value(error.error_code)) from error
     except (RegistrationError, SnapshotError, OSError) as error:
         code = next((code for kind, code in _CODES if isinstance(error, kind)), INTERNAL_ERROR)
-        message = (
-            " ".join(map(str, error.args)) if not isinstance(error, OSError) or len(error.args) == 1 else str(error)
-        )
-        raise MlflowException(message, code) from error
+        raise DeploymentError(describe_error(error), code) from error
 
 
 def _directory(target_uri: str) -> str:
     parts = urlsplit(target_uri)
     if parts.netloc:
-        raise MlflowException(
+        raise DeploymentError(
             f"{target_uri} names a host: want envparity:/DIR, with one slash", INVALID_PARAMETER_VALUE
         )
     path = unquote(parts.path) if parts.scheme else ""
@@ -229,7 +240,7 @@ def _cache() -> str | None:
 
 
 def _settings(config: Mapping[str, Any] | None, known: Settings) -> Settings:
-    """`known` with what `config` says instead. Raises MlflowException naming all that is wrong."""
+    """`known` with what `config` says instead. Raises DeploymentError naming all that is wrong."""
     from dataclasses import fields, replace
 
     names = [each.name for each in fields(Settings)]
@@ -243,7 +254,7 @@ def _settings(config: Mapping[str, Any] | None, known: Settings) -> Settings:
         except ValueError as error:
             problems.append(str(error))
     if problems:
-        raise MlflowException(f"config: {'; '.join(problems)}", INVALID_PARAMETER_VALUE)
+        raise DeploymentError(f"config: {'; '.join(problems)}", INVALID_PARAMETER_VALUE)
     return replace(known, **values)
 
 
@@ -274,7 +285,7 @@ def _whole(name: str, value: Any) -> int:
 
 def _check_flavor(flavor: str | None) -> None:
     if flavor not in {None, FLAVOR}:
-        raise MlflowException(
+        raise DeploymentError(
             f"the flavor {flavor!r} cannot be served: MLflow's scoring server serves {FLAVOR}, which every model that was "
             "registered with its environment has",
             INVALID_PARAMETER_VALUE,
@@ -283,6 +294,6 @@ def _check_flavor(flavor: str | None) -> None:
 
 def _no_endpoint(endpoint: str | None) -> None:
     if endpoint is not None:
-        raise MlflowException(
+        raise DeploymentError(
             f"envparity has deployments, and no endpoints such as {endpoint!r}", INVALID_PARAMETER_VALUE
         )

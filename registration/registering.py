@@ -10,7 +10,6 @@ import os
 import re
 import sys
 import tempfile
-import uuid
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -18,11 +17,12 @@ from typing import TYPE_CHECKING, Any
 from registration.eligibility import check, current_runtime
 from registration.env_pack import normalise
 from registration.errors import RegistrationError
-from registration.extra import need_mlflow
+from registration.extra import conceal, need_mlflow
 from registration.importing import Loading
 from registration.locking import begin, prepare
 from registration.models import fetch
 from registration.naming import snapshot_name
+from registration.pending import forget_killed, pending_name
 from registration.surroundings import surroundings
 from registration.variables import of_training
 
@@ -133,8 +133,9 @@ def register(
                 await_registration_for=await_registration_for,
                 tags={**(tags or {}), **_tags(packed, store)},
             )
-        except BaseException:  # Control-C too: there is no version, so there is to be no snapshot
+        except BaseException as error:  # Control-C too: there is no version, so there is to be no snapshot
             store.remove(packed.pending)
+            conceal(error)
             raise
     _settle(version, packed, store)
     return version
@@ -162,7 +163,8 @@ def _pack(
     mlflow = need_mlflow()
     here = surroundings(sys.executable)
     check(model, name, here, pack, registry_uri=mlflow.get_registry_uri(), runtime=current_runtime())
-    pending = f"{snapshot_name(name)}/pending-{uuid.uuid4().hex[:12]}"
+    forget_killed(store, snapshot_name(name))
+    pending = pending_name(snapshot_name(name))
     with ExitStack() as stack:
         lock = None
         if pack.install_dependencies and model.requirements is not None:
@@ -241,6 +243,9 @@ def _settle(version: ModelVersion, packed: _Packed, store: Store) -> None:
     except BaseException:  # Control-C too: a version without a snapshot is none
         try:
             need_mlflow().MlflowClient().delete_model_version(version.name, str(version.version))
+        except Exception as error:
+            conceal(error)
+            raise
         finally:  # even where MLflow cannot be reached any more
             store.remove(packed.pending)
         raise

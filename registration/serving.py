@@ -13,7 +13,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from registration import processes
 from registration.errors import RegistrationError
@@ -184,6 +184,10 @@ class Server:
     def _launch(self) -> None:
         if not (self.model / "MLmodel").is_file():
             raise ServerError(f"there is no model at {self.model}: restore a snapshot of a registered model there")
+        if unquote(str(self.model)) != str(self.model):
+            raise ServerError(
+                f"MLflow takes the % in {self.model} for an escape and looks for the model elsewhere; choose a destination without it"
+            )
         listening = listen(self.host, self.port)
         with listening:
             self.port = listening.getsockname()[1]

@@ -221,6 +221,13 @@ def test_a_damaged_lock_file_says_all_that_is_wrong(tmp_path):
     assert found == "pylock.gone.toml: cannot be read: No such file or directory"
 
 
+def test_a_lock_file_with_a_library_that_is_too_old(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "packaging.pylock", None)  # an import of it fails
+    assert problems(written(tmp_path, LOCK, "pylock.toml")) == [
+        "pylock.toml: reading lock files needs packaging 26 or later: pip install 'packaging>=26'"
+    ]
+
+
 # -- as the train side
 
 

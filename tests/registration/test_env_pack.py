@@ -35,7 +35,7 @@ def test_a_mapping_says_any_field():
 @pytest.mark.mlflow
 @pytest.mark.parametrize("install", [True, False])
 def test_mlflows_own(mlflow, install):
-    config = pytest.importorskip("mlflow.utils.env_pack", reason="MLflow has it since 3.3")
+    config = pytest.importorskip("mlflow.utils.env_pack", reason="MLflow has it since 3.6")
     if not hasattr(config, "EnvPackConfig"):
         pytest.skip("this MLflow only knows the shorthand")
     given = config.EnvPackConfig(name="databricks_model_serving", install_dependencies=install)

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from registration.extra import MlflowError, need_mlflow
+from registration.extra import MlflowError, conceal, need_mlflow
 from registration.models import fetch
 
 
@@ -27,3 +27,12 @@ def test_it_is_too_old(mlflow, monkeypatch, version):
         MlflowError, match=rf"needs MLflow 3\.1 or later, and here is {version or 'unknown'}: pip install"
     ):
         need_mlflow()
+
+
+@pytest.mark.mlflow
+def test_what_mlflow_says_is_shown_without_credentials(mlflow):
+    said = "API request to http://user:hunter2@tracking:5000/api failed"
+    error = mlflow.MlflowException(said)
+    conceal(error)
+    assert (str(error), error.message) == (said.replace("user:hunter2", "****"),) * 2
+    assert "hunter2" not in error.serialize_as_json()

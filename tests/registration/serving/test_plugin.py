@@ -61,7 +61,9 @@ def test_the_command_line(registry, tmp_path, command):
         assert json.loads(mlflow(*words).splitlines()[-1])["predictions"] == [pytest.approx(31.0)]
         assert "version: prices/2" in mlflow("get", "--name", "p")
         assert "'status': 'serving'" in mlflow("list")
-        assert "config: speed: not known" in mlflow("update", "--name", "p", "-C", "speed=1", code=1)
+        said = mlflow("update", "--name", "p", "-C", "speed=1", code=2)
+        assert said.splitlines()[-1].startswith("Error: config: speed: not known; want store, ")
+        assert "Traceback" not in said
     finally:
         mlflow("delete", "--name", "p")
     assert "p" not in os.listdir(tmp_path / "here")
@@ -104,9 +106,13 @@ def test_names(deployments, registry):
     assert os.listdir(deployments.directory) == []
 
 
-def test_a_failed_creation_leaves_nothing(deployments):
-    with pytest.raises(ServerError):
+def test_a_failed_creation_leaves_its_log(deployments):
+    log = deployments.directory / ".p.failed.log"
+    with pytest.raises(ServerError, match=rf"the weights are gone.*; its log is {log}$"):
         deployments.create("p", "prices/3", Settings(timeout=60))
+    assert os.listdir(deployments.directory) == [log.name]
+    assert "RuntimeError: the weights are gone" in log.read_text()
+    assert not deployments.delete("p")
     assert os.listdir(deployments.directory) == []
 
 

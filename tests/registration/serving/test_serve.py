@@ -107,6 +107,14 @@ def test_without_a_model(restored, tmp_path):
         Server(restored.destination, os.environ, model=tmp_path).start()
 
 
+def test_a_place_that_mlflow_would_take_for_another(tmp_path):
+    model = tmp_path / "a%20b"
+    model.mkdir()
+    (model / "MLmodel").touch()
+    with pytest.raises(ServerError, match=r"MLflow takes the % in .*a%20b for an escape .*; choose a destination"):
+        Server(tmp_path, os.environ, model=model).start()
+
+
 def test_a_server_that_dies_is_an_error(restored):
     with Server(restored.destination, os.environ) as server:
         os.kill(server.identity.pid, signal.SIGKILL)
