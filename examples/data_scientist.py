@@ -14,6 +14,9 @@ import tempfile
 from datetime import date
 from pathlib import Path
 
+# As this process was started. Libraries add variables of their own when they are imported, in whatever process imports them.
+environ = dict(os.environ)
+
 import mlflow
 import numpy as np
 import pandas as pd
@@ -103,7 +106,7 @@ envparity("size", "churn")
 # What `envparity diff` does: this environment against the snapshot, with what the model imports. Here nothing has changed.
 
 # %%
-here = snapshot.describe(sys.prefix, variables=os.environ, fingerprint=True, key=store.variables_key())
+here = snapshot.describe(sys.prefix, variables=environ, fingerprint=True, key=store.variables_key())
 report = diffing.assess(
     diffing.Side("churn/1", "snapshot", snapshot.load("churn/1", store), name="churn/1"),
     diffing.Side(sys.prefix, "environment", here),

@@ -150,8 +150,8 @@ def _beyond(place: Path, report: Report) -> str:
     first = _decisive(report)
     what = "something could not be compared" if first is None else _said(first)
     return (
-        f"{place} is not within the policy {report.policy.name}: {report.verdict}, and at most {report.policy.maximum} may be; "
-        f"first: {what}"
+        f"{place} is {report.verdict}, which is not within the policy {report.policy.name} (at most {report.policy.maximum}, and no more than its "
+        f"rules say); first: {what}"
     )
 
 

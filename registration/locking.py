@@ -218,11 +218,14 @@ def _answer(asked: Running, here: Surroundings, scratch: str) -> dict[str, Any]:
 
 def _unavailable(names: Sequence[str], unfetched: Sequence[str], remedy: str = _REMEDY) -> NoIndexError:
     if unfetched:
-        reason = masked(unfetched[0]).removeprefix("Could not fetch URL ").removesuffix(" - skipping")
         return NoIndexError(
-            f"no package index can be reached to lock {summarise(names)} ({reason[:200]}); check the network and pip's configuration, {_WITHOUT}"
+            f"no package index can be reached to lock {summarise(names)} ({_reason(unfetched)}); check the network and pip's configuration, {_WITHOUT}"
         )
     return NoIndexError(f"no package index has {summarise(names)} for this Python; {remedy}")
+
+
+def _reason(unfetched: Sequence[str]) -> str:
+    return masked(unfetched[0]).removeprefix("Could not fetch URL ").removesuffix(" - skipping")[:200]
 
 
 def _unresolved(answer: Mapping[str, Any], here: Surroundings, names: Sequence[str]) -> LockError:
@@ -235,8 +238,9 @@ def _unresolved(answer: Mapping[str, Any], here: Surroundings, names: Sequence[s
         return _unavailable(names, answer["unfetched"])
     if not conflicts:
         return LockError(f"pip-tools cannot resolve the requirements: {_why(answer['said'])}; {_REMEDY}")
+    unfetched = f" (not asked, for it cannot be reached: {_reason(answer['unfetched'])})" if answer["unfetched"] else ""
     return LockError(
-        f"what is missing does not go with what is installed: {summarise(dict.fromkeys(conflicts))}; {_REMEDY}"
+        f"what is missing does not go with what is installed: {summarise(dict.fromkeys(conflicts))}{unfetched}; {_REMEDY}"
     )
 
 

@@ -10,6 +10,7 @@ import os
 import re
 import sys
 import tempfile
+import warnings
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -49,7 +50,14 @@ MODULES = "modules.json"
 #: Seconds that MLflow waits for a version to be ready; its own default.
 AWAIT = 300
 
+#: How many calls of ours lie between a warning and the call of whoever registers: `_pack`, `register`, and what called that.
+_CALLER = 4
+
 _DOTTED = re.compile(r"[\w-]+(?:\.[\w-]+)*")
+
+
+class RegistrationWarning(UserWarning):
+    """A model that will be registered, and may not do what one expects of it."""
 
 
 class RegisteredOtherwiseError(RegistrationError, RuntimeError):
@@ -94,7 +102,11 @@ def register_model(
 
     need_mlflow()
     pack = normalise(env_pack)
-    pack = replace(pack, size_limit=size_limit or pack.size_limit, budget=budget or pack.budget)
+    pack = replace(
+        pack,
+        size_limit=pack.size_limit if size_limit is None else size_limit,
+        budget=pack.budget if budget is None else budget,
+    )
     return register(
         original(),
         model_uri,
@@ -193,6 +205,9 @@ def _pack(
             imports=lambda: _modules(loading),
             notes=lambda: _notes(loading, lock),
         )
+        problem = loading.result().problem
+        if problem:  # it may be meant for another way of serving; whoever does not expect that has to hear of it
+            warnings.warn(f"{model.source} will be registered, but {problem}", RegistrationWarning, stacklevel=_CALLER)
     return _Packed(captured, snapshot_name(name), pending)
 
 

@@ -104,7 +104,10 @@ def main():
     if not path:
         return
     begin = time.perf_counter()
-    model = mlflow.pyfunc.load_model(path, suppress_warnings=True)
+    try:
+        model = mlflow.pyfunc.load_model(path, suppress_warnings=True)
+    except SystemExit as error:
+        raise RuntimeError("it ends the process that loads it: sys.exit(%r)" % error.code)
     gc.enable()
     problems, predicted, digest, prediction = [], False, "", None
     try:

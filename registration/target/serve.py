@@ -4,6 +4,7 @@
 would start there is what `get_cmd` says, and that is started here.
 """
 
+import gc
 import os
 import shlex
 import signal
@@ -39,6 +40,7 @@ def arguments(words, fd):
 
 def main(model, fd, workers, timeout, grace):
     threading.Thread(target=follow, args=(float(grace),), daemon=True).start()
+    gc.disable()  # what an import makes stays: to look through it again and again is a tenth of the time until the server answers
     try:
         from mlflow.pyfunc.scoring_server import get_cmd
     except ImportError as error:
@@ -54,6 +56,8 @@ def main(model, fd, workers, timeout, grace):
     os.environ.update(variables)
     from uvicorn.main import main as uvicorn
 
+    gc.freeze()
+    gc.enable()
     uvicorn(args=arguments(words, fd), prog_name="uvicorn")
 
 

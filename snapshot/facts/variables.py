@@ -22,8 +22,9 @@ if TYPE_CHECKING:
 #: The type of a variable that is not listed.
 OTHER = "other"
 
-#: What a shell changes at every command; what names a window, a login, a start of a service, the place of an environment, or where MLflow
-#: keeps its records (it sets that in the process that trains): no part of an environment, and never the same twice.
+#: What a shell changes at every command; what names a window, a login, a start of a service, the host, the place of an environment, of a user's
+#: files and of programs, or where MLflow keeps its records (it sets that in the process that trains): no part of an environment, and
+#: never the same twice.
 VOLATILE = frozenset(
     [
         "_",
@@ -45,6 +46,14 @@ VOLATILE = frozenset(
         "INVOCATION_ID",
         "JOURNAL_STREAM",
         "SYSTEMD_EXEC_PID",
+        "HOME",
+        "USER",
+        "LOGNAME",
+        "SHELL",
+        "TERM",
+        "MAIL",
+        "HOSTNAME",
+        "PATH",
         "VIRTUAL_ENV",
         "VIRTUAL_ENV_PROMPT",
         "MLFLOW_TRACKING_URI",

@@ -164,7 +164,8 @@ def test_what_only_pythonpath_has_is_not_found(coded, tmp_path, monkeypatch):
             "raise ValueError('get it from https://me:geheim@example.org')",
             r"ValueError: get it from https://\*\*\*\*@example\.org",
         ),
-        ("import sys; sys.exit(0)", "it ended the process that loads it"),
+        ("import sys; sys.exit(3)", r"RuntimeError: it ends the process that loads it: sys\.exit\(3\)"),
+        ("import os; os._exit(0)", "it ended the process that loads it"),
         ("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)", "it was ended by SIGSEGV"),
     ],
 )

@@ -14,7 +14,7 @@ import snapshot
 from registration.env_pack import EnvPackError
 from registration.importing import LoadError
 from registration.naming import snapshot_name
-from registration.registering import LOCK, MODULES, RegisteredOtherwiseError
+from registration.registering import LOCK, MODULES, RegisteredOtherwiseError, RegistrationWarning
 from snapshot.trees import read_note
 
 pytestmark = pytest.mark.mlflow
@@ -165,6 +165,23 @@ def test_a_capture_that_fails_leaves_nothing(mlflow, logged, first, store, clien
         registration.register_model(logged.second.model_uri, "large", env_pack=PACK, store=store, size_limit=1000)
     untouched(client, store, "large", before)
     assert "large" not in {each.name for each in client.search_registered_models()}
+
+
+@pytest.mark.parametrize("limit", ["size_limit", "budget"])
+def test_no_limit_is_taken_for_none_given(mlflow, logged, store, limit):
+    with pytest.raises(EnvPackError, match=rf"^env_pack\.{limit} is 0: want a number of bytes, at least 1"):
+        registration.register_model(logged.second.model_uri, "large", store=store, **{limit: 0})
+
+
+def test_a_model_that_fails_on_its_own_example_is_warned_of(mlflow, logged, first, store, client, tmp_path):
+    path = tmp_path / "model"
+    shutil.copytree(logged.path, path)
+    example = json.loads((path / "input_example.json").read_text())
+    (path / "input_example.json").write_text(json.dumps({**example, "columns": ["rooms", "colour"]}))
+    with pytest.warns(RegistrationWarning, match="will be registered, but the prediction on its input example") as seen:
+        version = registration.register_model(str(path), "colours", env_pack=PACK, store=store)
+    assert [each.filename for each in seen if each.category is RegistrationWarning] == [__file__]
+    assert tags_of(client, version)["envparity.name"] == "colours"
 
 
 @pytest.mark.parametrize("at", ["loading", "capturing"])

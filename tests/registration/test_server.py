@@ -25,8 +25,14 @@ SECRET = "hunter2-canary"
 
 _RESOLVE = """\
 import json, sys
-from registration.resolving import resolve
-print(json.dumps([[found.label, str(found.store.backend)] for found in map(resolve, sys.argv[1:])]))
+from registration.events import Log
+from registration.resolving import resolving
+rows = []
+for uri in sys.argv[1:]:
+    with resolving(uri) as resolution:
+        found = resolution.settle(Log())
+        rows.append([found.label, str(found.store.backend)])
+print(json.dumps(rows))
 """
 
 

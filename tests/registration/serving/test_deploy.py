@@ -88,7 +88,10 @@ def test_beyond_the_policy_nothing_stays(registry, tmp_path):
     policy = tmp_path / "policy.toml"
     policy.write_text('max-verdict = "IDENTICAL"\n')
     (tmp_path / "x").mkdir()
-    with pytest.raises(RefusedError, match=r"not within the policy policy.toml: .*first: OMP_NUM_THREADS") as caught:
+    with pytest.raises(
+        RefusedError,
+        match=r"is NUMERIC, which is not within the policy policy.toml \(at most IDENTICAL.*first: OMP_NUM_THREADS",
+    ) as caught:
         deploy(
             "prices/1",
             tmp_path / "x",
