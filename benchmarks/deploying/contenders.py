@@ -61,7 +61,9 @@ def ways(laboratory: Laboratory, cache: Path, *, quick: bool) -> tuple[list[Way]
     found.append(_ours(laboratory, COLD, lambda place: place / "cache"))
     found += [_env_pack(laboratory), _uv(laboratory)]
     absent = {}
-    found.append(_env_manager(laboratory, "uv", [Path(laboratory.tools.uv).parent]))
+    # uv takes the interpreter of that version that it finds on PATH, and would download one.
+    interpreter = laboratory.training.python.resolve().parent
+    found.append(_env_manager(laboratory, "uv", [Path(laboratory.tools.uv).parent, interpreter]))
     pyenv, reason = find_pyenv(laboratory.training.version, os.environ)
     if pyenv is None:
         absent[f"{ENV_MANAGER} virtualenv"] = reason
