@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from registration.errors import RegistrationError
 from registration.serving import MODEL, process_variables
+from registration.variables import unset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -88,14 +89,17 @@ def _report(
         from diffing import policy as policies
         from diffing.assessing import assess
         from diffing.sides import Side
+        from registration.sides import noted_variables
         from snapshot.facts.here import here
 
         train = Side(target.label, "snapshot", stored, name=target.reference.snapshot)
         usage, declared = _used(train, place, target)
+        # This process may have imported what the model imports, and then has the variables already that loading sets.
+        own = None if chosen is None else unset(chosen, noted_variables(train.name, target.store))
         found = (
-            snapshot.describe(place, variables=chosen, fingerprint=fingerprint, key=key, progress=progress)
+            snapshot.describe(place, variables=own, fingerprint=fingerprint, key=key, progress=progress)
             if full
-            else here(stored, place, variables=chosen, key=key, measured=measured)
+            else here(stored, place, variables=own, key=key, measured=measured)
         )
     return assess(
         train,

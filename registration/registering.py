@@ -25,7 +25,7 @@ from registration.models import fetch
 from registration.naming import snapshot_name
 from registration.pending import forget_killed, pending_name
 from registration.surroundings import surroundings
-from registration.variables import of_training
+from registration.variables import of_training, shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -216,7 +216,8 @@ def _modules(loading: Loading) -> list[str]:
 
 
 def _notes(loading: Loading, lock: Callable[[], bytes] | None) -> dict[str, bytes]:
-    notes = {MODULES: json.dumps({"schema": 1, "modules": _modules(loading)}, indent=1).encode()}
+    said = {"schema": 1, "modules": _modules(loading), "sets": shown(loading.result().variables)}
+    notes = {MODULES: json.dumps(said, indent=1, sort_keys=True).encode()}
     return notes if lock is None else {**notes, LOCK: lock()}
 
 

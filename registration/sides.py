@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -92,6 +93,20 @@ def noted(train: Side, store: Store) -> tuple[Usage | None, Requirements | None]
     if lock is None:
         return usage, None
     return usage, requirements.read_note(lock.decode("utf-8", "replace"), f"{LOCK_NOTE} of {train.label}")
+
+
+def noted_variables(name: str, store: Store) -> dict[str, str]:
+    """The variables that loading the model sets in its own process, with their values, as the registration of the snapshot `name` noted them.
+
+    Nothing for a snapshot without a model, or with a list of modules from elsewhere.
+    """
+    from snapshot.trees import read_note
+
+    content = (read_note(store, name, MODULES_NOTE) or b"").decode("utf-8", "replace")
+    if not content.lstrip().startswith("{"):  # no object: a list of names says nothing of variables
+        return {}
+    found = json.loads(content).get("sets", {})
+    return {str(key): str(value) for key, value in found.items()}
 
 
 def load(reference: Reference, store: Store) -> Description:

@@ -18,4 +18,16 @@ def of_training(variables: Mapping[str, str], given: Mapping[str, str]) -> dict[
     `given` are those that loading the model sets, with their values: a server gets these without being told, as sklearn's
     KMP_INIT_AT_FORK. What has another value stays: somebody chose it.
     """
-    return {name: value for name, value in variables.items() if name not in ASTRAY and given.get(name) != value}
+    return unset({name: value for name, value in variables.items() if name not in ASTRAY}, given)
+
+
+def unset(variables: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
+    """`variables` without those that have the value which they are `given` when the model is loaded."""
+    return {name: value for name, value in variables.items() if given.get(name) != value}
+
+
+def shown(given: Mapping[str, str]) -> dict[str, str]:
+    """Of `given` what can be written down: variables that are known, with values as theirs are. What else a model sets may be a secret."""
+    from snapshot.facts.variables import variables
+
+    return {each.name: each.value for each in variables(given, None).items if each.value is not None}

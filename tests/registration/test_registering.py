@@ -11,6 +11,8 @@ import pytest
 
 import registration
 import snapshot
+from diffing.verdict import Verdict
+from registration.deploying import deploy
 from registration.env_pack import EnvPackError
 from registration.importing import LoadError
 from registration.naming import snapshot_name
@@ -92,6 +94,20 @@ def test_what_a_server_has_without_being_told_is_no_difference(first, store):
     """Only what the user chose is left of the variables."""
     recorded = snapshot.load("flats/1", store).facts.variables
     assert [(each.name, each.value) for each in recorded.items] == [("OMP_NUM_THREADS", "1")]
+    noted = json.loads(read_note(store, "flats/1", MODULES))["sets"]
+    assert {"KMP_INIT_AT_FORK": "FALSE", "KMP_DUPLICATE_LIB_OK": "True"}.items() <= noted.items()
+
+
+@pytest.mark.parametrize(
+    ("more", "differing"),
+    [({}, set()), ({"KMP_INIT_AT_FORK": "TRUE"}, {"KMP_INIT_AT_FORK"}), ({"KMP_BLOCKTIME": "0"}, {"KMP_BLOCKTIME"})],
+)
+def test_a_process_that_trained_deploys_what_it_trained(first, store, tmp_path, more, differing):
+    """It has imported sklearn, so it has the variables that a server gets when it does so."""
+    done = deploy("flats/1", tmp_path / "x", store, variables={**VARIABLES, **more})
+    assert {
+        each.subject for each in done.report.differences if each.reason and each.severity > Verdict.EQUIVALENT
+    } == differing
 
 
 def test_again_with_nothing_changed(mlflow, logged, first, store, client):
