@@ -106,7 +106,7 @@ class Trial:
                     pass_fds=[writing],
                     start_new_session=True,  # Control-C is for this process, which ends that one in order
                 )
-        except BaseException:
+        except BaseException:  # whatever it is, nobody will read from there
             self._messages.close()
             raise
         finally:
