@@ -77,7 +77,7 @@ class Resolution:
         """
         try:
             yield
-        except Exception:
+        except Exception:  # whatever failed: where `target` was a mistake, that is what has to be said
             self._confirm(target, log)
             raise
         self._confirm(target, log)

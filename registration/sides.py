@@ -98,15 +98,23 @@ def noted(train: Side, store: Store) -> tuple[Usage | None, Requirements | None]
 def noted_variables(name: str, store: Store) -> dict[str, str]:
     """The variables that loading the model sets in its own process, with their values, as the registration of the snapshot `name` noted them.
 
-    Nothing for a snapshot without a model, or with a list of modules from elsewhere.
+    Nothing for a snapshot without a model, or with a list of modules from elsewhere. Raises ModelError for what says something else.
     """
+    from diffing.usage import ModelError
     from snapshot.trees import read_note
 
     content = (read_note(store, name, MODULES_NOTE) or b"").decode("utf-8", "replace")
     if not content.lstrip().startswith("{"):  # no object: a list of names says nothing of variables
         return {}
-    found = json.loads(content).get("sets", {})
-    return {str(key): str(value) for key, value in found.items()}
+    try:
+        found = json.loads(content).get("sets", {})
+    except ValueError as error:
+        raise ModelError(f"{MODULES_NOTE} of {name} is no JSON ({error}); register the model again") from error
+    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
+        raise ModelError(
+            f"{MODULES_NOTE} of {name}: sets: want an object of variables and their values, both text; register the model again"
+        )
+    return found
 
 
 def load(reference: Reference, store: Store) -> Description:

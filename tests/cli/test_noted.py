@@ -7,7 +7,9 @@ import json
 import pytest
 
 import snapshot
+from diffing.usage import ModelError
 from registration.deploying import deploy
+from registration.sides import noted_variables
 from tests.library.conftest import make_environment
 
 MODULES = json.dumps({"schema": 1, "modules": ["thing"]}).encode()
@@ -47,6 +49,33 @@ def test_modules_decide_what_is_reachable(envparity, captured, live):
     assert without["counts"] != noted["counts"]
     assert "reachable 1 of 2 distributions" in envparity("diff", "noted", live, code=None).stdout
     assert "what the model reaches is not known" in envparity("diff", "plain", live, code=None).stdout
+
+
+@pytest.mark.parametrize(
+    ("note", "found"),
+    [(b'{"modules": ["thing"], "sets": {"A": "1"}}', {"A": "1"}), (MODULES, {}), (b'["thing"]', {}), (b"thing\n", {})],
+)
+def test_variables_that_loading_sets(captured, store, note, found):
+    assert noted_variables(captured("noted", modules_json=note), store) == found
+
+
+@pytest.mark.parametrize(
+    ("note", "message"),
+    [
+        (b'{"modules": ', r"^modules\.json of bad is no JSON \(.*\); register the model again$"),
+        (
+            b'{"modules": [], "sets": ["A"]}',
+            r"^modules\.json of bad: sets: want an object of variables and their values, both",
+        ),
+        (
+            b'{"modules": [], "sets": {"A": 1}}',
+            r"^modules\.json of bad: sets: want an object of variables and their values",
+        ),
+    ],
+)
+def test_variables_that_cannot_be_read(captured, store, note, message):
+    with pytest.raises(ModelError, match=message):
+        noted_variables(captured("bad", modules_json=note), store)
 
 
 def test_what_is_not_reached_does_not_decide(envparity, captured, live):

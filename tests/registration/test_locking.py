@@ -17,7 +17,16 @@ from types import SimpleNamespace
 
 import pytest
 
-from registration.locking import LockError, NoIndexError, begin, install_missing, lock, prepare, validate
+from registration.locking import (
+    LockError,
+    NoIndexError,
+    _unresolved,
+    begin,
+    install_missing,
+    lock,
+    prepare,
+    validate,
+)
 from registration.surroundings import Installed, Surroundings, surroundings
 
 pytest.importorskip("piptools", reason="locks are made by pip-tools")
@@ -244,6 +253,16 @@ def test_to_begin_with(environment, here, wanted):
         finish = begin(wanted("leaf"), here, stack)
         assert finish() == lock(wanted("leaf"), here)
         assert begin(wanted("leaf"), here, stack, previous=finish())() == finish()
+
+
+def test_a_conflict_names_the_index_that_was_not_asked(here):
+    """It might have had what does go with the rest."""
+    fetched = "Could not fetch URL https://me:geheim@example.org/simple/leaf/: connection error - skipping"
+    answer = {"said": "", "conflicts": [("branch 3.0", "leaf>=2")], "unfetched": [fetched]}
+    said = str(_unresolved(answer, here, ["branch"]))
+    assert "branch 3.0 wants leaf>=2" in said
+    assert "(not asked, for it cannot be reached: https://****@example.org/simple/leaf/: connection error)" in said
+    assert "geheim" not in said
 
 
 def test_what_does_not_go_with_what_is_installed(environment, here, wanted, wheels):
