@@ -1,8 +1,9 @@
-"""Keep what is freed for what comes next, where many large buffers follow each other."""
+"""Memory that is kept for what comes next, where many large buffers follow each other."""
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import mmap
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,6 +17,28 @@ _LARGEST = 128 << 20
 
 #: Where glibc arrives by itself once a buffer of 32 MiB was freed (mallopt(3)): setting anything ends that it adapts.
 _USUAL = 32 << 20
+
+#: Most bytes that `Spare` has: the parts of a segment are no larger, nor are frames that are unpacked at once.
+_SPARE = 64 << 20
+
+
+def area(size: int) -> mmap.mmap:
+    """Zeros. What is not written to takes no memory; where the kernel has huge pages, they are asked for."""
+    made = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    with suppress(AttributeError, OSError):  # not Linux, or a kernel without them
+        made.madvise(mmap.MADV_HUGEPAGE)
+    return made
+
+
+class Spare:
+    """Memory for what is needed for a moment, again and again."""
+
+    def __init__(self) -> None:
+        self._memory = memoryview(area(_SPARE))
+
+    def get(self, size: int) -> memoryview:
+        """The same `size` bytes each time; of what was in there something may be left."""
+        return self._memory[:size]
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from snapshot.codec import decompress, read_note
 from snapshot.delta import Planner, decode_head
 from snapshot.encoding import DEPTH, PAYS, SMALLEST, compress, stage, write_delta
 from snapshot.errors import SnapshotError
+from snapshot.memory import Spare
 from snapshot.model import Descriptor
 from snapshot.store.manifest import BASE, CONTENT, DELTA_TYPE, EFFORT, LAYER_TYPE, REFUSED
 from snapshot.tars import Tar, Tars, blob_of, segments
@@ -129,12 +130,12 @@ def _prove_delta(made: Tar, base: Tar, layer: Layer) -> None:
     """Read what was written: the blob that it replaces will be deleted."""
     what = f"layer {layer.label}"
     with made.reader() as source:
-        _prove(segments(source, decode_head(read_note(source, what), what), base, what), layer)
+        _prove(segments(source, decode_head(read_note(source, what), what), base, what, Spare()), layer)
 
 
 def _prove_full(made: Tar, layer: Layer) -> None:
     with made.reader() as source:
-        _prove(decompress(source, f"layer {layer.label}"), layer)
+        _prove(decompress(source, f"layer {layer.label}", Spare()), layer)
 
 
 def _prove(chunks: Iterator[Piece], layer: Layer) -> None:

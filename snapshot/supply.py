@@ -17,6 +17,7 @@ from snapshot.model import Digest
 from snapshot.progress import counter
 from snapshot.room import base_sizes, unpacking
 from snapshot.store.manifest import DELTA_TYPE
+from snapshot.stretches import Log
 from snapshot.tars import NoSpaceError, Tars, blob_of
 from snapshot.trees import StoredTrees, read_record
 from snapshot.unpack import Unpacker, read_layer
@@ -83,6 +84,7 @@ class Supply:
     def _add(self, layers: list[Layer], advance: Callable[[int], None]) -> None:
         content = self._load()[0].content
         rows = any(layer.diff_id in content and content[layer.diff_id].media_type == DELTA_TYPE for layer in layers)
+        self._log = Log(self._cache.directory)
         with kept() if rows else nullcontext():
             for layer in layers:
                 self._cache.add(layer.tree, partial(self.unpack, layer, advance=advance))
@@ -90,7 +92,7 @@ class Supply:
     def unpack(self, layer: Layer, root: str, advance: Callable[[int], None] = lambda _: None) -> None:
         manifest, _, trees = self._load()
         blob = blob_of(manifest.content, layer.diff_id, layer.label)
-        chunks = Tars(self._store, manifest.content).chunks(layer.diff_id, layer.label)
+        chunks = Tars(self._store, manifest.content, self._log).chunks(layer.diff_id, layer.label)
         unpacker = Unpacker(root, f"layer {layer.label} (blob {blob.digest})", advance)
         read_layer(chunks, layer, trees[layer.tree], blob.digest, unpacker.take)
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from hashlib import sha256
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from snapshot.codec import CHUNK, DamagedLayerError, decompress, dictionary_of, read_exactly, read_note, unpack_against
 from snapshot.delta import decode_head, decode_segment
@@ -15,12 +16,14 @@ from snapshot.model import Digest, InvalidDigestError
 from snapshot.store.backend import MissingBlobError
 from snapshot.store.manifest import BASE, DELTA_TYPE, LAYER_TYPE
 from snapshot.store.store import NoCacheError
+from snapshot.stretches import Laid, Log
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from snapshot.codec import Dictionary, Piece, Source
     from snapshot.delta import Delta, Range, Segment
+    from snapshot.memory import Spare
     from snapshot.model import Descriptor
     from snapshot.store.reading import VerifyingReader
     from snapshot.store.store import Store
@@ -75,16 +78,16 @@ class Tar:
                     raise DamagedLayerError(f"a tar of {self.size} bytes has no {length} at {offset}")
                 at += got
 
+    def pieces(self, offset: int, length: int) -> Iterator[Piece]:
+        """The bytes of a range, which must be there."""
+        for done in range(0, length, CHUNK):
+            yield self.read((offset + done, min(CHUNK, length - done)))
+
     def digest(self) -> Digest:
         hashed = sha256()
-        for offset in range(0, self.size, CHUNK):
-            hashed.update(self.read((offset, min(CHUNK, self.size - offset))))
+        for piece in self.pieces(0, self.size):
+            hashed.update(piece)
         return Digest.of_hex(hashed.hexdigest())
-
-    def free(self) -> int:
-        """Bytes that there is room for."""
-        status = os.fstatvfs(self._file.fileno())
-        return status.f_bavail * status.f_frsize
 
     def close(self) -> None:
         self._file.close()
@@ -108,64 +111,106 @@ def _room(store: Store) -> str | None:
 
 
 class Tars:
-    """Reads layers. `content` says which blob holds a diff_id (`Manifest.content`, `Store.contents`); bases of deltas are
-    written to unnamed files in `directory`.
+    """Reads layers. `content` says which blob holds a diff_id (`Manifest.content`, `Store.contents`); bases of deltas lie
+    in memory and in unnamed files in `directory`. A reader of many layers, one after the other, brings the `log` for them.
     """
 
-    def __init__(self, store: Store, content: Mapping[Digest, Descriptor]) -> None:
+    def __init__(self, store: Store, content: Mapping[Digest, Descriptor], log: Log | None = None) -> None:
         self._store = store
         self._content = content
+        self._log = log
         # Asked first, when something of `content` has turned out to be gone.
         self._now: Mapping[Digest, Descriptor] = {}
         self.directory = _room(store)
 
     def chunks(self, diff_id: Digest, label: str) -> Iterator[Piece]:
-        """The tar in pieces. Its blobs are verified by the time the last piece has come; whether it is the tar of
-        `diff_id` is for the reader to see. Raises DamagedLayerError, DamagedBlobError, FormatError, MissingBlobError.
+        """The tar in pieces; each is there until the next is asked for. Its blobs are verified by the time the last piece has
+        come; whether it is the tar of `diff_id` is for the reader to see. Raises DamagedLayerError, DamagedBlobError,
+        FormatError, MissingBlobError.
         """
-        return self._chunks(diff_id, label, ())
+        log = Log(self.directory) if self._log is None else self._log
+        try:
+            with self._reading(diff_id, label, ()) as (source, blob, what):
+                if blob.media_type == LAYER_TYPE:
+                    yield from decompress(source, what, log.spare)
+                else:
+                    head, base = self._base(source, blob, label, log, (blob.digest,))
+                    yield from segments(source, head, base, what, log.spare)
+        finally:
+            log.clear()
 
     def file(self, diff_id: Digest, label: str, size: int) -> Tar:
         """The tar as a file, to encode it or something against it: so it is compared with its `diff_id`, and with its `size`
         in bytes. Raises what `chunks` does.
         """
+        self._check_space(diff_id, label, size)
         with ExitStack() as undo:
-            tar = undo.enter_context(self._file(diff_id, label, size, ()))
+            tar = undo.enter_context(Tar(self.directory))
+            for chunk in self.chunks(diff_id, label):
+                if tar.size + len(chunk) > size:
+                    raise DamagedLayerError(f"layer {label}: it is larger than {size} bytes; nothing of it is used")
+                tar.write(chunk)
             if tar.digest() != diff_id:
                 raise DamagedLayerError(f"layer {label}: its tar is not {diff_id}; capture it again")
             undo.pop_all()
         return tar
 
-    def _file(self, diff_id: Digest, label: str, size: int, above: tuple[Digest, ...]) -> Tar:
-        with ExitStack() as undo:
-            tar = undo.enter_context(Tar(self.directory))
-            if size > tar.free():
-                place = self.directory or tempfile.gettempdir()
-                raise NoSpaceError(
-                    f"layer {label}: the tar of {diff_id} takes {size / 1e6:,.0f} MB, and {place} "
-                    f"has {tar.free() / 1e6:,.0f} MB free; make room"
-                )
-            for chunk in self._chunks(diff_id, label, above):
-                if tar.size + len(chunk) > size:
-                    raise DamagedLayerError(f"layer {label}: it is larger than {size} bytes; nothing of it is used")
-                tar.write(chunk)
-            undo.pop_all()
-        return tar
+    def _check_space(self, diff_id: Digest, label: str, size: int) -> None:
+        place = self.directory or tempfile.gettempdir()
+        status = os.statvfs(place)
+        free = status.f_bavail * status.f_frsize
+        if size > free:
+            raise NoSpaceError(
+                f"layer {label}: the tar of {diff_id} takes {size / 1e6:,.0f} MB, and {place} "
+                f"has {free / 1e6:,.0f} MB free; make room"
+            )
 
-    def _chunks(self, diff_id: Digest, label: str, above: tuple[Digest, ...]) -> Iterator[Piece]:
+    @contextmanager
+    def _reading(
+        self, diff_id: Digest, label: str, above: tuple[Digest, ...]
+    ) -> Iterator[tuple[VerifyingReader, Descriptor, str]]:
+        """A layer's blob, which is read to its end; `above` are those that it is read for."""
         blob, opened = self._open(diff_id, label)
         what = f"layer {label} (blob {blob.digest})"
         with opened as source:
             # By blob: a layer that was encoded anew while it was read may come again, as another blob.
             if blob.digest in above or len(above) > DEEPEST:
                 raise DamagedLayerError(f"{what}: its deltas lead in a circle, or are over {DEEPEST}; capture it again")
-            if blob.media_type == LAYER_TYPE:
-                yield from decompress(source, what)
-            elif blob.media_type == DELTA_TYPE:
-                yield from self._delta(source, blob, what, label, (*above, blob.digest))
-            else:
+            if blob.media_type not in (LAYER_TYPE, DELTA_TYPE):
                 raise EncodingError(f"{what}: {blob.media_type} is unknown to this envparity; install a newer one")
+            yield source, blob, what
             source.finish()
+
+    def _base(
+        self, source: VerifyingReader, blob: Descriptor, label: str, log: Log, above: tuple[Digest, ...]
+    ) -> tuple[Delta, Laid]:
+        """The head of a delta, and its base, laid in `log`."""
+        what = f"layer {label} (blob {blob.digest})"
+        head = decode_head(read_note(source, what), what)
+        if blob.annotations.get(BASE) != head.base:
+            raise DamagedLayerError(f"{what}: the manifest names another base than {head.base}; capture it again")
+        self._check_space(head.base, label, head.base_size)
+        base = self._laid(head, label, log, above)
+        if base.size != head.base_size:
+            raise DamagedLayerError(f"{what}: its base has {base.size} bytes, not {head.base_size}; capture it again")
+        return head, base
+
+    def _laid(self, wanted: Delta, label: str, log: Log, above: tuple[Digest, ...]) -> Laid:
+        """The base of `wanted`. No more of it is read than there should be."""
+        made = Laid(log)
+        larger = f"layer {label}: it is larger than {wanted.base_size} bytes; nothing of it is used"
+        with self._reading(wanted.base, label, above) as (source, blob, what):
+            if blob.media_type == LAYER_TYPE:
+                for piece in decompress(source, what, log.spare):
+                    if made.size + len(piece) > wanted.base_size:
+                        raise DamagedLayerError(larger)
+                    made.extend([(log.add(piece), len(piece))])
+            else:
+                head, base = self._base(source, blob, label, log, (*above, blob.digest))
+                if head.size > wanted.base_size:
+                    raise DamagedLayerError(larger)
+                _lay(source, head, base, made, what)
+        return made
 
     def _open(self, diff_id: Digest, label: str) -> tuple[Descriptor, VerifyingReader]:
         """The layer's blob. One that is gone may have been encoded anew meanwhile: then the store knows where."""
@@ -181,70 +226,71 @@ class Tars:
     def _blob(self, diff_id: Digest, label: str) -> Descriptor:
         return self._now.get(diff_id) or blob_of(self._content, diff_id, label)
 
-    def _delta(
-        self, source: VerifyingReader, blob: Descriptor, what: str, label: str, above: tuple[Digest, ...]
-    ) -> Iterator[Piece]:
-        head = decode_head(read_note(source, what), what)
-        if blob.annotations.get(BASE) != head.base:
-            raise DamagedLayerError(f"{what}: the manifest names another base than {head.base}; capture it again")
-        with self._file(head.base, label, head.base_size, above) as base:
-            if base.size != head.base_size:
-                raise DamagedLayerError(
-                    f"{what}: its base has {base.size} bytes, not {head.base_size}; capture it again"
-                )
-            yield from segments(source, head, base, what)
+
+class Base(Protocol):
+    """The tar that a delta is against."""
+
+    def read_into(self, view: memoryview, *ranges: tuple[int, int]) -> None: ...
+
+    def pieces(self, offset: int, length: int) -> Iterator[Piece]: ...
 
 
-def segments(source: Source, head: Delta, base: Tar, what: str) -> Iterator[Piece]:
-    """The tar that a delta makes, from behind its head in `source`. Raises DamagedLayerError, FormatError."""
+def segments(source: Source, head: Delta, base: Base, what: str, spare: Spare) -> Iterator[Piece]:
+    """The tar that a delta makes, from behind its head in `source`; each piece is there until the next is asked for.
+    Raises DamagedLayerError, FormatError.
+    """
+    for segment, dictionary, frame in _segments(source, head, base, what, spare):
+        new = spare.get(segment.new)
+        if frame:
+            unpack_against(dictionary, frame, new, what)
+        for step in segment.operations:
+            if step.offset is None:
+                yield new[: step.length]
+                new = new[step.length :]
+            else:
+                yield from base.pieces(step.offset, step.length)
+
+
+def _lay(source: Source, head: Delta, base: Laid, made: Laid, what: str) -> None:
+    """The same, at the end of `made`, a tar in the same log."""
+    log = made.log
+    for segment, dictionary, frame in _segments(source, head, base, what, log.spare):
+        place = log.fill(segment.new, partial(_unpack, dictionary, frame, what)) if frame else 0
+        parts = []
+        for step in segment.operations:
+            if step.offset is None:
+                parts.append((place, step.length))
+                place += step.length
+            else:
+                parts += base.stretches(step.offset, step.length)
+        made.extend(parts)
+
+
+def _unpack(dictionary: Dictionary | None, frame: bytes, what: str, view: memoryview) -> None:
+    unpack_against(dictionary, frame, view, what)
+
+
+def _segments(
+    source: Source, head: Delta, base: Base, what: str, spare: Spare
+) -> Iterator[tuple[Segment, Dictionary | None, bytes]]:
+    """What a delta says: each segment, its dictionary, and the frame of its new bytes."""
     made = 0
-    dictionaries = _Dictionaries(base)
+    ranges: tuple[Range, ...] = ()
+    dictionary = None
     while made < head.size:
         segment, packed = decode_segment(read_note(source, what), head.base_size, what)
         made += segment.length
         if made > head.size:
             raise DamagedLayerError(f"{what}: it makes more than the {head.size} bytes that it declares")
-        new = memoryview(b"")
-        if packed:
-            frame = read_exactly(source, packed, what)
-            new = memoryview(unpack_against(dictionaries.get(segment.dictionary), frame, segment.new, what))
-            del frame
-        yield from _pieces(segment, new, base)
+        # The next segment often has the same.
+        if packed and segment.dictionary != ranges:
+            ranges, dictionary = segment.dictionary, None  # not two at a time
+            view = spare.get(sum(each.length for each in ranges))
+            base.read_into(view, *ranges)
+            dictionary = dictionary_of(view)
+        yield segment, dictionary, read_exactly(source, packed, what)
     if source.read(1):
         raise DamagedLayerError(f"{what}: it goes on after the {head.size} bytes that it declares")
-
-
-class _Dictionaries:
-    """The dictionaries of one delta's segments, the last of which is kept: the next segment often has the same."""
-
-    def __init__(self, base: Tar) -> None:
-        self._base = base
-        self._ranges: tuple[Range, ...] = ()
-        self._made: Dictionary | None = None
-        self._buffer = bytearray()
-
-    def get(self, ranges: tuple[Range, ...]) -> Dictionary | None:
-        if ranges != self._ranges:
-            self._made = None  # not two at a time
-            size = sum(each.length for each in ranges)
-            if size > len(self._buffer):
-                self._buffer = bytearray()
-                self._buffer = bytearray(size)
-            with memoryview(self._buffer)[:size] as view:
-                self._base.read_into(view, *ranges)
-                self._made = dictionary_of(view)
-            self._ranges = ranges
-        return self._made
-
-
-def _pieces(segment: Segment, new: memoryview, base: Tar) -> Iterator[Piece]:
-    for step in segment.operations:
-        if step.offset is None:
-            yield new[: step.length]
-            new = new[step.length :]
-        else:
-            for done in range(0, step.length, CHUNK):
-                yield base.read((step.offset + done, min(CHUNK, step.length - done)))
 
 
 def blob_of(content: Mapping[Digest, Descriptor], diff_id: Digest, label: str) -> Descriptor:

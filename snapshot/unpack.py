@@ -51,7 +51,7 @@ class _Stream:
             yield piece
 
     def expect(self, wanted: bytes, where: str) -> None:
-        if b"".join(self.pieces(len(wanted))) != wanted:
+        if b"".join(map(bytes, self.pieces(len(wanted)))) != wanted:
             raise DamagedLayerError(
                 f"{self._what}: at {where!r} it is not what its tree says; delete that blob and capture again"
             )
