@@ -7,7 +7,7 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from snapshot.codec import CAPTURE, CHUNK, QUICK, Compressor, dictionary_of, note, pack_against
+from snapshot.codec import CAPTURE, CHUNK, FRAME, QUICK, Compressor, Frames, dictionary_of, note, pack_against
 from snapshot.delta import Planner, encode_head, encode_segment
 from snapshot.errors import SnapshotError
 from snapshot.model import Descriptor
@@ -173,7 +173,12 @@ def compressed(raw: Tar) -> bytes:
 
 def compress(raw: Tar, sink: Sink, level: int = CAPTURE) -> int:
     """Write a full blob; return how many bytes it has."""
-    compressor = Compressor(sink, raw.size, level)
+    if level == CAPTURE:
+        frames = Frames(sink, raw.size)
+        for offset in range(0, raw.size, FRAME):
+            frames.write(raw.read((offset, min(FRAME, raw.size - offset))))
+        return frames.written
+    compressor = Compressor(sink, level)
     for offset in range(0, raw.size, CHUNK):
         compressor.write(raw.read((offset, min(CHUNK, raw.size - offset))))
     return compressor.close()

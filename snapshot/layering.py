@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from snapshot import assemble
-from snapshot.codec import Compressor, pack_small
+from snapshot.codec import Frames, pack_small
 from snapshot.encoding import Encoder
 from snapshot.errors import SnapshotError
 from snapshot.facts.collect import collect
@@ -154,28 +154,27 @@ class Layers:
         if not plan.stored:
             return pack(plan, context, lambda: None)
         if self._lineage.knows(plan.kind, plan.name, plan.version):
-            # Reading twice what did change costs less than compressing what did not.
-            packed = pack(plan, replace(context, advance=lambda _: None), lambda: None)
-            if self._take(plan, packed.layer):
+            # Reading twice what did change costs less than compressing what did not. The tar follows from the tree: where the
+            # tree is known, so is the tar's digest.
+            packed = pack(plan, replace(context, advance=lambda _: None), None)
+            known = self._lineage.same(packed.layer)
+            if known is not None and self._take(plan, known):
                 self._advance(plan.bytes)
-                return packed
+                return replace(packed, layer=known)
         return self._delta(plan, context) if self._encoder else self._full(plan, context)
 
     def _full(self, plan: Plan, context: Context) -> Packed:
         """Compress a layer while it is read."""
-        blobs: list[tuple[StagedBlob, Compressor]] = []
+        blobs: list[StagedBlob] = []
 
-        def sink() -> Compressor:
-            blob = self._batch.blob()
-            blobs.append((blob, Compressor(blob, plan.bytes)))
-            return blobs[-1][1]
+        def sink() -> Frames:
+            blobs.append(self._batch.blob())
+            return Frames(blobs[-1], plan.bytes)
 
         packed = pack(plan, context, sink)
         if not self._take(plan, packed.layer):
-            blob, compressor = blobs[-1]
-            compressor.close()
             diff_id = packed.layer.diff_id
-            self._enter(packed, {diff_id: Descriptor(LAYER_TYPE, *blob.close(), {CONTENT: diff_id})})
+            self._enter(packed, {diff_id: Descriptor(LAYER_TYPE, *blobs[-1].close(), {CONTENT: diff_id})})
         return packed
 
     def _delta(self, plan: Plan, context: Context) -> Packed:
