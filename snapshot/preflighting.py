@@ -17,7 +17,7 @@ from snapshot.hosts import NoInterpreterError, find_host
 from snapshot.place import Link, LinkError, Placer
 from snapshot.rendering import Rendering
 from snapshot.restoring import destination_of
-from snapshot.room import base_sizes, unpacking
+from snapshot.room import bases_of, unpacking
 from snapshot.scratch import scratch
 from snapshot.supply import processes
 from snapshot.trees import StoredTrees, read_facts, read_record
@@ -93,15 +93,14 @@ def preflight(
         problems += _destination(destination, blueprint)
         way, notices = _link(cache.directory, target, link)
         (problems if link != "auto" or not way else warnings).extend(notices)
-        missing = sorted(
-            (each for each in snapshot.layers if each.tree in blueprint.layers() and not cache.has(each.tree)),
-            key=lambda each: -each.size,
-        )
+        needed = blueprint.layers()
+        missing = [each for each in snapshot.layers if each.tree in needed and not cache.has(each.tree)]
         layers = len(missing)
-        sizes = [each.size for each in missing]
-        rows = [base_sizes(store, manifest.content, each.diff_id, each.label) for each in missing]
+        bases = [bases_of(store, manifest.content, each.diff_id, each.label) for each in missing]
+        parts = processes(missing, bases)
+        takes = unpacking([each.size for each in missing], [each.sizes for each in bases], parts)
         files = sum(each.files for each in missing)
-        disks = _disks(cache.directory, target, unpacking(sizes, rows, processes(sizes)), files, blueprint, way)
+        disks = _disks(cache.directory, target, takes, files, blueprint, way)
         problems += room(disks)
         if not blueprint.captured:
             problems += _interpreter(blueprint, cache.directory, python, candidates)

@@ -15,7 +15,7 @@ from snapshot.forked import balanced, run_all, shares
 from snapshot.memory import kept
 from snapshot.model import Digest
 from snapshot.progress import counter
-from snapshot.room import base_sizes, unpacking
+from snapshot.room import bases_of, unpacking, work
 from snapshot.store.manifest import DELTA_TYPE
 from snapshot.stretches import Log
 from snapshot.tars import NoSpaceError, Tars, blob_of
@@ -23,12 +23,13 @@ from snapshot.trees import StoredTrees, read_record
 from snapshot.unpack import Unpacker, read_layer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from snapshot.blueprint import Blueprint
     from snapshot.cache import LayerCache
     from snapshot.model import Layer, Snapshot
     from snapshot.progress import Progress
+    from snapshot.room import Bases
     from snapshot.store.manifest import Manifest, Reference
     from snapshot.store.store import Store
 
@@ -37,9 +38,10 @@ if TYPE_CHECKING:
 _WORTH_A_FORK = 4 << 20
 
 
-def processes(sizes: list[int]) -> list[list[int]]:
-    """Which layers, by number, each process unpacks, in its order; `sizes` are theirs in bytes, the largest first."""
-    return balanced(sizes, shares(sum(sizes), _WORTH_A_FORK))
+def processes(layers: Sequence[Layer], bases: Sequence[Bases]) -> list[list[int]]:
+    """Which layers, by number, each process unpacks, in its order."""
+    takes = [work(layer, each) for layer, each in zip(layers, bases, strict=True)]
+    return balanced(takes, shares(sum(layer.size for layer in layers), _WORTH_A_FORK))
 
 
 class Supply:
@@ -71,10 +73,10 @@ class Supply:
         needed = blueprint.layers()
         missing = [self._layer(tree) for tree in sorted(needed) if not self._cache.has(tree)]
         self.unpacked_all = len(missing) == len(needed)
-        missing.sort(key=lambda layer: -layer.size)
+        bases = [bases_of(self._store, manifest.content, layer.diff_id, layer.label) for layer in missing]
         sizes = [layer.size for layer in missing]
-        parts = processes(sizes)
-        self._check_space(missing, parts)
+        parts = processes(missing, bases)
+        self._check_space(unpacking(sizes, [each.sizes for each in bases], parts))
         # Each process reports its own share to its own copy of `progress`: the caller sees the first share's.
         advance = counter("restore", self._progress, sum(sizes[number] for number in parts[0]))
         run_all([partial(self._add, [missing[number] for number in part], advance) for part in parts])
@@ -84,15 +86,17 @@ class Supply:
     def _add(self, layers: list[Layer], advance: Callable[[int], None]) -> None:
         content = self._load()[0].content
         rows = any(layer.diff_id in content and content[layer.diff_id].media_type == DELTA_TYPE for layer in layers)
-        self._log = Log(self._cache.directory)
+        log = Log(self._cache.directory)
         with kept() if rows else nullcontext():
             for layer in layers:
-                self._cache.add(layer.tree, partial(self.unpack, layer, advance=advance))
+                self._cache.add(layer.tree, partial(self.unpack, layer, advance=advance, log=log))
 
-    def unpack(self, layer: Layer, root: str, advance: Callable[[int], None] = lambda _: None) -> None:
+    def unpack(
+        self, layer: Layer, root: str, advance: Callable[[int], None] = lambda _: None, log: Log | None = None
+    ) -> None:
         manifest, _, trees = self._load()
         blob = blob_of(manifest.content, layer.diff_id, layer.label)
-        chunks = Tars(self._store, manifest.content, self._log).chunks(layer.diff_id, layer.label)
+        chunks = Tars(self._store, manifest.content, log).chunks(layer.diff_id, layer.label)
         unpacker = Unpacker(root, f"layer {layer.label} (blob {blob.digest})", advance)
         read_layer(chunks, layer, trees[layer.tree], blob.digest, unpacker.take)
 
@@ -104,13 +108,11 @@ class Supply:
         """Unpack a layer anew, in place of what is damaged."""
         self._cache.replace(tree, partial(self.unpack, self._layer(tree)))
 
-    def _check_space(self, missing: list[Layer], parts: list[list[int]]) -> None:
+    def _check_space(self, needed: int) -> None:
         """A declared size that does not fit is refused before it fills the disk."""
         os.makedirs(self._cache.directory, exist_ok=True)
         status = os.statvfs(self._cache.directory)
-        content = self._load()[0].content
-        rows = [base_sizes(self._store, content, layer.diff_id, layer.label) for layer in missing]
-        needed, free = unpacking([layer.size for layer in missing], rows, parts), status.f_bavail * status.f_frsize
+        free = status.f_bavail * status.f_frsize
         if needed > free:
             raise NoSpaceError(
                 f"{self._cache.directory} has {free / 1e6:,.0f} MB free and unpacking needs {needed / 1e6:,.0f} MB; "

@@ -243,6 +243,7 @@ def segments(source: Source, head: Delta, base: Base, what: str, spare: Spare) -
         new = spare.get(segment.new)
         if frame:
             unpack_against(dictionary, frame, new, what)
+        del dictionary, frame  # not two of them at a time
         for step in segment.operations:
             if step.offset is None:
                 yield new[: step.length]
@@ -256,6 +257,7 @@ def _lay(source: Source, head: Delta, base: Laid, made: Laid, what: str) -> None
     log = made.log
     for segment, dictionary, frame in _segments(source, head, base, what, log.spare):
         place = log.fill(segment.new, partial(_unpack, dictionary, frame, what)) if frame else 0
+        del dictionary, frame  # not two of them at a time
         parts = []
         for step in segment.operations:
             if step.offset is None:
@@ -284,7 +286,7 @@ def _segments(
             raise DamagedLayerError(f"{what}: it makes more than the {head.size} bytes that it declares")
         # The next segment often has the same.
         if packed and segment.dictionary != ranges:
-            ranges, dictionary = segment.dictionary, None  # not two at a time
+            ranges, dictionary = segment.dictionary, None
             view = spare.get(sum(each.length for each in ranges))
             base.read_into(view, *ranges)
             dictionary = dictionary_of(view)

@@ -80,7 +80,7 @@ def read_note(store: Store, reference: str, name: str) -> bytes | None:
         elif entry.size > LARGEST_NOTE:
             raise FormatError(f"{layer.label}: {name!r} has {entry.size:,} bytes, over {LARGEST_NOTE:,}: it is no note")
         else:
-            data = b"".join(pieces)
+            data = b"".join(map(bytes, pieces))
             if digest_of(data).hex != entry.sha256:
                 raise FormatError(f"{layer.label}: {name!r} does not have the digest of its tree; capture it again")
             read[name] = data

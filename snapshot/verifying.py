@@ -307,7 +307,7 @@ class _Directory:
         content: dict[tuple[str, str], bytes] = {}
 
         def take(entry: Entry, pieces: Iterator[memoryview]) -> None:
-            data = b"".join(pieces) if (layer.tree, entry.path) in wanted else None
+            data = b"".join(map(bytes, pieces)) if (layer.tree, entry.path) in wanted else None
             for _ in pieces:
                 pass
             if data is not None:

@@ -86,7 +86,7 @@ class Shelf:
         self._add(part, blob, DELTA_TYPE, {BASE: base.layer.diff_id})
 
     def read(self, part):
-        return b"".join(Tars(Store(self._backend), self.content).chunks(part.layer.diff_id, "any"))
+        return b"".join(map(bytes, Tars(Store(self._backend), self.content).chunks(part.layer.diff_id, "any")))
 
     def verified(self, part):
         """The tar, compared with its diff_id."""

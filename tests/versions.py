@@ -38,7 +38,7 @@ def tars(store):
         manifest, snapshot = store.manifest(reference), store.snapshot(reference)
         reader = Tars(store, manifest.content)
         found[reference.name, reference.snapshot, snapshot.parity_root] = {
-            layer.diff_id: b"".join(reader.chunks(layer.diff_id, layer.label)) for layer in snapshot.layers
+            layer.diff_id: b"".join(map(bytes, reader.chunks(layer.diff_id, layer.label))) for layer in snapshot.layers
         }
     return found
 

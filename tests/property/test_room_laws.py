@@ -14,13 +14,11 @@ LAYERS = st.lists(st.tuples(SIZES, ROWS), max_size=8)
 
 
 def simulated(row):
-    """Bytes there at one time: as `Tars` does it, a base is there until what is made of it is."""
+    """Bytes there at one time: nothing of a base is removed before the layer is there."""
     there = worst = 0
-    for number in reversed(range(len(row))):
-        there += row[number]
+    for size in reversed(row):
+        there += size
         worst = max(worst, there)
-        if number + 1 < len(row):
-            there -= row[number + 1]
     return worst
 
 

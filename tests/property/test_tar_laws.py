@@ -47,7 +47,7 @@ def extracted(rows, tar):
     found = {}
 
     def take(entry, pieces):
-        found[entry.path] = b"".join(pieces)
+        found[entry.path] = b"".join(map(bytes, pieces))
 
     read_layer(iter((tar,)), layer, tree, "blob", take)
     return found

@@ -132,7 +132,9 @@ def test_readers_meanwhile(store):
         optimize(store)
         for reference, manifest, snapshot in found:
             reader = Tars(store, manifest.content)
-            read = {layer.diff_id: b"".join(reader.chunks(layer.diff_id, "any")) for layer in snapshot.layers}
+            read = {
+                layer.diff_id: b"".join(map(bytes, reader.chunks(layer.diff_id, "any"))) for layer in snapshot.layers
+            }
             assert read == expected[reference.name, reference.snapshot, snapshot.parity_root]
             # And one that has only looked into the index.
             assert store.snapshot(reference) == snapshot
@@ -153,7 +155,7 @@ def test_a_reader_between_a_delta_and_its_base(store, monkeypatch):
         return found
 
     monkeypatch.setattr(store, "open", opening)
-    assert b"".join(Tars(store, manifest.content).chunks(layer.diff_id, "any")) == expected
+    assert b"".join(map(bytes, Tars(store, manifest.content).chunks(layer.diff_id, "any"))) == expected
     assert whole
 
 
