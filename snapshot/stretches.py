@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from snapshot.codec import Piece
 
 #: Bytes of a log that stay in memory (docs/format.md, "Figures").
-_MEMORY = 48 << 20
+_MEMORY = 64 << 20
 
 #: Parts of a tar have at least this many bytes on the average: a hostile delta must not make long lists of them.
 _FINE = 1 << 12

@@ -51,7 +51,12 @@ class _Stream:
             yield piece
 
     def expect(self, wanted: bytes, where: str) -> None:
-        if b"".join(map(bytes, self.pieces(len(wanted)))) != wanted:
+        # Copied, since a piece is gone when the next one comes.
+        if len(wanted) <= len(self._buffer):
+            found, self._buffer = bytes(self._buffer[: len(wanted)]), self._buffer[len(wanted) :]
+        else:
+            found = b"".join(map(bytes, self._collect(len(wanted))))
+        if found != wanted:
             raise DamagedLayerError(
                 f"{self._what}: at {where!r} it is not what its tree says; delete that blob and capture again"
             )

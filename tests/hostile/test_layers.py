@@ -143,8 +143,8 @@ def unpacked(monkeypatch):
     counted = [0]
     original = tars.decompress
 
-    def counting(source, what):
-        for chunk in original(source, what):
+    def counting(source, what, spare):
+        for chunk in original(source, what, spare):
             counted[0] += len(chunk)
             yield chunk
 
@@ -167,6 +167,15 @@ def test_a_bomb_in_place_of_a_layer(ground, unpacked):
     ground.publish(part)
     ground.refuses(LAYER + "at 'a' it is not what its tree says")
     assert unpacked[0] < 16 << 20
+
+
+def test_a_bomb_of_frames_that_say_what_they_hold(ground, unpacked):
+    part = built(file("a", b"1"))
+    part.blob = zstandard.compress(part.tar) + zstandard.compress(bytes(16 << 20)) * 200
+    assert len(part.blob) < 1 << 20
+    ground.publish(part)
+    ground.refuses(LAYER + "it is larger than it declares; nothing of it is used")
+    assert unpacked[0] <= 3 * (len(part.tar) + (16 << 20))  # two restores and a verification
 
 
 def test_a_bomb_in_place_of_a_tree(ground):
