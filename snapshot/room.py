@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import accumulate
 from typing import TYPE_CHECKING, NamedTuple
 
 from snapshot.codec import read_note
@@ -21,24 +20,15 @@ if TYPE_CHECKING:
 _FILE = 1 << 14
 
 
-def peak(row: Sequence[int]) -> int:
-    """Bytes on disk at one time while a row of deltas is read: `row` has the sizes of the bases.
-
-    What a base has in common with its own base is written once, but how much that is only the deltas say.
-    """
-    return sum(row)
-
-
 def unpacking(sizes: Sequence[int], rows: Sequence[Sequence[int]], parts: Sequence[Sequence[int]]) -> int:
     """The most bytes on disk while layers of `sizes` with bases `rows` are unpacked.
 
-    `parts`: the numbers of those that each process does, one after the other. Each process may be at its worst at the same time.
+    `parts`: the numbers of those that each process does, one after the other. Each has a file for bases, which only grows. What a
+    base has in common with its own base is written once, but how much that is only the deltas say.
     """
-    total = 0
-    for part in parts:
-        done = accumulate(sizes[number] for number in part)
-        total += max((so_far + peak(rows[number]) for so_far, number in zip(done, part, strict=True)), default=0)
-    return total
+    return sum(sizes[number] for part in parts for number in part) + sum(
+        max((sum(rows[number]) for number in part), default=0) for part in parts
+    )
 
 
 class Bases(NamedTuple):

@@ -91,12 +91,19 @@ class Log:
             at += length
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Forget everything. The file stays: to write over what is there takes half the time."""
         self._used = 0
         self._end = self._begin
+
+    def close(self) -> None:
         if self._file is not None:
             self._file.close()
-            self._file = None
+
+    def __enter__(self) -> Log:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def _room(self, size: int) -> memoryview | None:
         if self._used + size > len(self._memory):
@@ -106,10 +113,10 @@ class Log:
 
     def _append(self, data: Piece) -> int:
         if self._file is None:
-            self._file = tempfile.TemporaryFile(dir=self._directory, buffering=0)  # noqa: SIM115 - closed by `clear`
+            self._file = tempfile.TemporaryFile(dir=self._directory, buffering=0)  # noqa: SIM115 - closed by `close`
         place, view = self._end, memoryview(data)
         while view:
-            written = self._file.write(view)
+            written = os.pwrite(self._file.fileno(), view, self._end - self._begin)
             self._end += written
             view = view[written:]
         return place

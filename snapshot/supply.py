@@ -86,8 +86,7 @@ class Supply:
     def _add(self, layers: list[Layer], advance: Callable[[int], None]) -> None:
         content = self._load()[0].content
         rows = any(layer.diff_id in content and content[layer.diff_id].media_type == DELTA_TYPE for layer in layers)
-        log = Log(self._cache.directory)
-        with kept() if rows else nullcontext():
+        with kept() if rows else nullcontext(), Log(self._cache.directory) as log:
             for layer in layers:
                 self._cache.add(layer.tree, partial(self.unpack, layer, advance=advance, log=log))
 

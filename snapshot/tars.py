@@ -128,16 +128,18 @@ class Tars:
         come; whether it is the tar of `diff_id` is for the reader to see. Raises DamagedLayerError, DamagedBlobError,
         FormatError, MissingBlobError.
         """
-        log = Log(self.directory) if self._log is None else self._log
-        try:
-            with self._reading(diff_id, label, ()) as (source, blob, what):
-                if blob.media_type == LAYER_TYPE:
-                    yield from decompress(source, what, log.spare)
-                else:
-                    head, base = self._base(source, blob, label, log, (blob.digest,))
-                    yield from segments(source, head, base, what, log.spare)
-        finally:
-            log.clear()
+        with ExitStack() as undo:
+            if self._log is None:
+                log = undo.enter_context(Log(self.directory))
+            else:
+                log = self._log
+                undo.callback(log.clear)
+            source, blob, what = undo.enter_context(self._reading(diff_id, label, ()))
+            if blob.media_type == LAYER_TYPE:
+                yield from decompress(source, what, log.spare)
+            else:
+                head, base = self._base(source, blob, label, log, (blob.digest,))
+                yield from segments(source, head, base, what, log.spare)
 
     def file(self, diff_id: Digest, label: str, size: int) -> Tar:
         """The tar as a file, to encode it or something against it: so it is compared with its `diff_id`, and with its `size`
