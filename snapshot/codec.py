@@ -13,8 +13,6 @@ from snapshot.progress import cores
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from snapshot.memory import Spare
-
 #: For the small canonical JSON of trees and records.
 SMALL_LEVEL = 9
 
@@ -36,12 +34,6 @@ _WINDOW_LOG = 24
 
 #: A note takes less, in bytes: read as JSON it needs twenty times as much memory.
 LARGEST_NOTE = 1 << 23
-
-#: Frames that declare at most this many bytes are unpacked at once; a writer stays within half of it.
-_AT_ONCE = 32 << 20
-
-#: Most bytes of a frame's header, and the type of a block of one byte, repeated (RFC 8878, 3.1.1).
-_HEADER, _REPEATED = 18, 2
 
 #: A window beyond this is refused: what a decoder must hold in memory, in bytes.
 MAX_WINDOW = 1 << 27
@@ -212,71 +204,15 @@ def read_exactly(source: Source, size: int, what: str) -> bytes:
     return b"".join(parts)
 
 
-def decompress(source: Source, what: str, spare: Spare) -> Iterator[Piece]:
-    """The content of a layer's frames, in pieces; each is there until the next is asked for. Whoever reads them stops at the
-    declared size: see `archive`.
-    """
-    ahead = _Ahead(source)
+def decompress(source: Source, what: str) -> Iterator[bytes]:
+    """The content of a layer's frames, in chunks. Whoever reads it stops at the declared size: see `archive`."""
+    reader = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW).stream_reader(
+        source,  # type: ignore[arg-type]
+        read_size=CHUNK,
+        read_across_frames=True,
+    )
     try:
-        while (frame := ahead.frame()) is not None:
-            view = spare.get(zstandard.frame_content_size(frame))
-            unpack_against(None, frame, view, what)
-            if view:
-                yield view
-        reader = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW).stream_reader(
-            ahead,  # type: ignore[arg-type]
-            read_size=CHUNK,
-            read_across_frames=True,
-        )
-        while data := reader.read(CHUNK):
-            yield data
+        while chunk := reader.read(CHUNK):
+            yield chunk
     except zstandard.ZstdError as error:
         raise DamagedLayerError(f"{what}: {error}") from error
-
-
-class _Ahead:
-    """A source of frames. Those that are small enough to be unpacked at once come whole: that takes a tenth less time."""
-
-    def __init__(self, source: Source) -> None:
-        self._source = source
-        self._data = bytearray()
-
-    def read(self, size: int = -1) -> bytes:
-        """What `frame` left."""
-        if not self._data:
-            return self._source.read(size)
-        data = bytes(self._data[:size]) if size >= 0 else bytes(self._data) + self._source.read()
-        del self._data[: len(data)]
-        return data
-
-    def frame(self) -> bytes | None:
-        """The next frame. None at the end, and when it is large or not as it should be: then `read` has it."""
-        self._fill(_HEADER)
-        if self._data[:4] != zstandard.FRAME_HEADER or not 0 <= zstandard.frame_content_size(self._data) <= _AT_ONCE:
-            return None
-        parameters = zstandard.get_frame_parameters(self._data)
-        if parameters.window_size > MAX_WINDOW:
-            return None
-        # RFC 8878, 3.1.1.2: each block says how long it is, and whether it is the last.
-        at, last = zstandard.frame_header_size(self._data), 0
-        while not last:
-            if at > 2 * _AT_ONCE or not self._fill(at + 3):
-                return None
-            block = int.from_bytes(self._data[at : at + 3], "little")
-            last = block & 1
-            at += 3 + (1 if block & 6 == _REPEATED else block >> 3)
-        at += 4 if parameters.has_checksum else 0
-        if not self._fill(at):
-            return None
-        frame = bytes(self._data[:at])
-        del self._data[:at]
-        return frame
-
-    def _fill(self, size: int) -> bool:
-        """Whether there are `size` bytes."""
-        while len(self._data) < size:
-            more = self._source.read(CHUNK)
-            if not more:
-                return False
-            self._data += more
-        return True

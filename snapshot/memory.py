@@ -18,7 +18,7 @@ _LARGEST = 128 << 20
 #: Where glibc arrives by itself once a buffer of 32 MiB was freed (mallopt(3)): setting anything ends that it adapts.
 _USUAL = 32 << 20
 
-#: Most bytes that `Spare` has: the parts of a segment are no larger, nor are frames that are unpacked at once.
+#: Most bytes that `Spare` has: the parts of a segment are no larger (`delta.LARGEST`).
 _SPARE = 64 << 20
 
 

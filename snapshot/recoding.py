@@ -135,7 +135,7 @@ def _prove_delta(made: Tar, base: Tar, layer: Layer) -> None:
 
 def _prove_full(made: Tar, layer: Layer) -> None:
     with made.reader() as source:
-        _prove(decompress(source, f"layer {layer.label}", Spare()), layer)
+        _prove(decompress(source, f"layer {layer.label}"), layer)
 
 
 def _prove(chunks: Iterator[Piece], layer: Layer) -> None:

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import os
-from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,6 @@ from snapshot.memory import kept
 from snapshot.model import Digest
 from snapshot.progress import counter
 from snapshot.room import bases_of, unpacking, work
-from snapshot.store.manifest import DELTA_TYPE
 from snapshot.stretches import Log
 from snapshot.tars import NoSpaceError, Tars, blob_of
 from snapshot.trees import StoredTrees, read_record
@@ -84,9 +82,7 @@ class Supply:
         return blueprint
 
     def _add(self, layers: list[Layer], advance: Callable[[int], None]) -> None:
-        content = self._load()[0].content
-        rows = any(layer.diff_id in content and content[layer.diff_id].media_type == DELTA_TYPE for layer in layers)
-        with kept() if rows else nullcontext(), Log(self._cache.directory) as log:
+        with kept(), Log(self._cache.directory) as log:
             for layer in layers:
                 self._cache.add(layer.tree, partial(self.unpack, layer, advance=advance, log=log))
 

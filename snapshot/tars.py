@@ -136,7 +136,7 @@ class Tars:
                 undo.callback(log.clear)
             source, blob, what = undo.enter_context(self._reading(diff_id, label, ()))
             if blob.media_type == LAYER_TYPE:
-                yield from decompress(source, what, log.spare)
+                yield from decompress(source, what)
             else:
                 head, base = self._base(source, blob, label, log, (blob.digest,))
                 yield from segments(source, head, base, what, log.spare)
@@ -203,7 +203,7 @@ class Tars:
         larger = f"layer {label}: it is larger than {wanted.base_size} bytes; nothing of it is used"
         with self._reading(wanted.base, label, above) as (source, blob, what):
             if blob.media_type == LAYER_TYPE:
-                for piece in decompress(source, what, log.spare):
+                for piece in decompress(source, what):
                     if made.size + len(piece) > wanted.base_size:
                         raise DamagedLayerError(larger)
                     made.extend([(log.add(piece), len(piece))])
