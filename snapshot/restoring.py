@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Literal
 
 from snapshot.blueprint import file_time
 from snapshot.cache import LayerCache
+from snapshot.digest import Digest
 from snapshot.errors import SnapshotError
 from snapshot.forked import balanced, run_all, shares
-from snapshot.model import FIXED_MTIME, HOME, RECEIPT, Digest
+from snapshot.home import FIXED_MTIME, HOME, RECEIPT
 from snapshot.place import METHODS, Link, Placer, digest_of_file, write_file
 from snapshot.rendering import Rendering
 from snapshot.scan import encode

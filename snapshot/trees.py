@@ -8,17 +8,22 @@ from typing import TYPE_CHECKING
 
 from snapshot.apart import decode_apart, only
 from snapshot.codec import unpack_small
+from snapshot.description import NO_FACTS, Description
+from snapshot.digest import Digest
+from snapshot.documents import FormatError, digest_of
 from snapshot.facts.document import decode_facts
-from snapshot.model import HOME, LARGEST_NOTE, NO_FACTS, Description, Digest, Kind, Tree
-from snapshot.serialize import FormatError, decode_record, decode_snapshot, decode_tree, digest_of
-from snapshot.store.backend import MissingBlobError
+from snapshot.home import HOME
+from snapshot.model import LARGEST_NOTE, Kind, Tree
+from snapshot.serialize import decode_record, decode_snapshot, decode_tree
+from snapshot.store.errors import MissingBlobError
 from snapshot.store.manifest import FACTS_TYPE, RECORD_TYPE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from snapshot.digest import Descriptor
     from snapshot.facts.model import Facts
-    from snapshot.model import Descriptor, Entry, Record, Snapshot
+    from snapshot.model import Entry, Record, Snapshot
     from snapshot.store.manifest import Manifest
     from snapshot.store.store import Store
 

@@ -6,7 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from snapshot.model import Descriptor, Digest, Kind
+from snapshot.digest import Descriptor, Digest
+from snapshot.model import Kind
 from snapshot.store.manifest import CONFIG_TYPE
 from snapshot.store.reading import read_blob
 

@@ -7,9 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from snapshot.blueprint import Blueprint, UnsafeSnapshotError, blueprint_of, file_time, leads_out
-from snapshot.model import FIXED_MTIME, PYTHON_MOUNT, Environment, Kind
-from snapshot.serialize import decode_tree, digest_of
+from snapshot.blueprint import Blueprint, file_time
+from snapshot.documents import digest_of
+from snapshot.flattening import UnsafeSnapshotError, blueprint_of, leads_out
+from snapshot.home import FIXED_MTIME, PYTHON_MOUNT
+from snapshot.model import Environment, Kind
+from snapshot.serialize import decode_tree
 from tests.building import ENVIRONMENT, INTERPRETER, built, directory, file, link, snapshot_of
 
 ID = digest_of(b"a snapshot")
