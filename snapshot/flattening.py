@@ -43,16 +43,21 @@ def blueprint_of(
         sources=dict(snapshot.environment.sources),
     )
     check = _Check(snapshot)
+    found: dict[Layer, Files] = {}
     for layer in snapshot.layers:
         check.mount(layer)
-        files = Files(layer.tree, layer.mount, [], [], [], [])
+        files = Files(layer.tree, layer.mount, [], [], [], [], [])
         for entry in trees[layer.tree]:
             path = posixpath.join(layer.mount, entry.path)
             check.entry(path, entry, layer)
             _add(made, files, path, entry)
         if files.paths:
             made.files.append(files)
-    made.directories = check.finish()
+            found[layer] = files
+    for path, only in check.finish():
+        made.directories.append(path)
+        if only is not None and only in found:
+            found[only].directories.append(path)
     check.tokens(made.templates)
     return made
 
@@ -80,7 +85,8 @@ class _Check:
                 raise UnsafeSnapshotError(f"the snapshot puts files into {mount!r}, which the format does not have")
         self._tokens = {"prefix", "base", *(f"source:{name}" for name, _ in environment.sources)}
         self._leaves: dict[str, str] = {}
-        self._directories: set[str] = set()
+        # Each with the layer that needs it; None: several do.
+        self._directories: dict[str, Layer | None] = {}
         self._models: set[str] = set()
 
     def mount(self, layer: Layer) -> None:
@@ -100,17 +106,23 @@ class _Check:
         if layer.kind is Kind.MODEL:
             self._of_model(entry, layer)
         if entry.type == "d":
-            self._directories.add(path)
+            self._needed(path, layer)
         elif path in self._leaves:
             raise UnsafeSnapshotError(f"two layers have {path!r}: {self._leaves[path]} and {layer.label}")
         else:
             self._leaves[path] = layer.label
-        parent = path.rpartition("/")[0]
-        while parent and parent not in self._directories:
-            self._directories.add(parent)
-            parent = parent.rpartition("/")[0]
+        self._needed(path.rpartition("/")[0], layer)
         if entry.type == "l":
             self._link(path, entry, layer)
+
+    def _needed(self, path: str, layer: Layer) -> None:
+        """A directory and all above it, up to one of which nothing new is learnt: what is above that was seen with it."""
+        while path:
+            seen = path in self._directories
+            if seen and (self._directories[path] is None or self._directories[path] is layer):
+                return
+            self._directories[path] = None if seen else layer
+            path = path.rpartition("/")[0]
 
     @staticmethod
     def _of_model(entry: Entry, layer: Layer) -> None:
@@ -133,14 +145,14 @@ class _Check:
         if out and not entry.outside:
             raise UnsafeSnapshotError(f"layer {layer.label}: the link {path!r} leads out of the environment")
 
-    def finish(self) -> list[str]:
-        """Every directory, parents first."""
-        through = sorted(self._directories & self._leaves.keys())
+    def finish(self) -> list[tuple[str, Layer | None]]:
+        """Every directory, parents first, with the only layer that needs it."""
+        through = sorted(self._directories.keys() & self._leaves.keys())
         if through:
             raise UnsafeSnapshotError(
                 f"layer {self._leaves[through[0]]}: {through[0]!r} is a file or link, and a directory elsewhere"
             )
-        return sorted(self._directories)
+        return sorted(self._directories.items(), key=lambda item: item[0])
 
     def tokens(self, templates: list[Template]) -> None:
         """Whether everything that goes into templates will be there."""

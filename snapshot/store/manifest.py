@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from snapshot.digest import Descriptor, Digest, InvalidDigestError
 from snapshot.documents import FormatError, Reader, canonical, parse
@@ -91,8 +91,7 @@ class Manifest:
         return self.size + sum(blobs.values())
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One entry of an index. `descriptor` is None when its digest is of an algorithm that we do not use."""
 
     raw: Mapping[str, Any]
@@ -133,8 +132,7 @@ class Row:
         return value if isinstance(value, str) else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Index:
+class Index(NamedTuple):
     """index.json. `raw` is everything but its rows."""
 
     raw: Mapping[str, Any]
