@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING
 
 from snapshot.apart import decode_apart, only
 from snapshot.codec import unpack_small
-from snapshot.description import NO_FACTS, Description
 from snapshot.digest import Digest
 from snapshot.documents import FormatError, digest_of
-from snapshot.facts.document import decode_facts
 from snapshot.home import HOME
 from snapshot.model import LARGEST_NOTE, Kind, Tree
 from snapshot.serialize import decode_record, decode_snapshot, decode_tree
@@ -21,6 +19,7 @@ from snapshot.store.manifest import FACTS_TYPE, RECORD_TYPE
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from snapshot.description import Description
     from snapshot.digest import Descriptor
     from snapshot.facts.model import Facts
     from snapshot.model import Entry, Record, Snapshot
@@ -56,6 +55,10 @@ def read_facts(store: Store, manifest: Manifest) -> Facts:
     """What the capture found out beyond the files; nothing where an earlier envparity made the snapshot. Like the record, the
     facts are no part of its identity.
     """
+    # Not above: a restore and a verification read trees, and no facts.
+    from snapshot.description import NO_FACTS
+    from snapshot.facts.document import decode_facts
+
     for content, descriptor in manifest.content.items():
         if descriptor.media_type == FACTS_TYPE:
             return decode_facts(read_content(store, manifest.content, content, "facts"))
@@ -165,6 +168,8 @@ def apart(
 
 def load(reference: str, store: Store) -> Description:
     """The description of a stored snapshot. Trees are read when they are asked for."""
+    from snapshot.description import Description
+
     found = store.resolve(reference)
     manifest = store.manifest(found)
     snapshot = decode_snapshot(store.read(manifest.config), f"config {manifest.config.digest}")
