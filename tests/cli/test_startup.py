@@ -74,6 +74,14 @@ def test_rich_comes_with_the_first_table_only(tmp_path):
     assert not found & HEAVY
 
 
+def test_a_list_imports_nothing_of_what_it_does_not_show(tmp_path):
+    store = published(tmp_path)
+    report = "print([name for name in ('snapshot.model', 'snapshot.serialize', 'zstandard') if name in sys.modules])"
+    done = python(RUN.format(code=0) + report, "--store", str(store), "list")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "[]"
+
+
 def test_an_error_as_a_process(tmp_path):
     done = python("from registration.entry import main; main()", "--store", str(tmp_path), "inspect", "churn", "--json")
     assert done.returncode == 2
