@@ -244,6 +244,8 @@ def _packed(
     advance = counter("capture", progress, total)
     made = Layers(found, store, batch, wanted.name, newest=newest, deltas=wanted.deltas, advance=advance)
     layers = stack.enter_context(made)
+    if wanted.fingerprint and not callable(wanted.variables):
+        layers.anticipate(wanted.variables)
     first = [plan for plan in found.plans if not (late and plan.kind is Kind.BYTECODE)]
     packed = layers.pack([*first, *beside])
     known = wanted.answers()

@@ -25,7 +25,11 @@ _HUGE = 256 << 20
 #: Bytes handed to zstandard at once: large enough that a call's cost vanishes, small enough for the cache.
 CHUNK = 1 << 20
 
-#: 16 MiB: the files of a distribution resemble each other over longer distances than level 3 looks back.
+#: Content of one frame of a full blob while an environment is captured, in bytes. Each is compressed at once: in a stream that is
+#: longer than its window zstd looks for matches in two places, which takes a quarter longer (docs/format.md, "Figures").
+FRAME = 16 << 20
+
+#: The files of a distribution resemble each other over longer distances than level 3 looks back.
 _WINDOW_LOG = 24
 
 #: A note takes less, in bytes: read as JSON it needs twenty times as much memory.
@@ -50,21 +54,35 @@ class Source(Protocol):
     def read(self, size: int = -1, /) -> bytes: ...
 
 
-def _parameters(size: int, level: int) -> zstandard.ZstdCompressionParameters:
-    """The level with a longer window (docs/format.md, "Figures")."""
-    if level != CAPTURE:
-        return zstandard.ZstdCompressionParameters.from_level(level, window_log=_WINDOW_LOG + 1)
-    threads = {"threads": cores(), "job_size": 8 << 20} if size > _HUGE else {}
-    return zstandard.ZstdCompressionParameters.from_level(level, window_log=_WINDOW_LOG, **threads)
+class Frames:
+    """Writes each piece that it is given, of up to FRAME bytes, into `sink` as a zstd frame: one after the other they are a blob.
+
+    `size` (bytes) is about what will come. Not for several threads at once.
+    """
+
+    def __init__(self, sink: Sink, size: int) -> None:
+        threads = {"threads": cores(), "job_size": FRAME // 2} if size > _HUGE else {}
+        parameters = zstandard.ZstdCompressionParameters.from_level(CAPTURE, window_log=_WINDOW_LOG, **threads)
+        self._compressor = zstandard.ZstdCompressor(compression_params=parameters)
+        self._sink = sink
+        #: Bytes of the blob so far.
+        self.written = 0
+
+    def write(self, data: bytes | bytearray | memoryview, /) -> int:
+        packed = self._compressor.compress(data)
+        self._sink.write(packed)
+        self.written += len(packed)
+        return len(data)
 
 
 class Compressor:
-    """Streams bytes into `sink` as one zstd frame. `size` (bytes) is about what will come."""
+    """Streams bytes into `sink` as one zstd frame, with a long window. `level` is what there is time for."""
 
-    def __init__(self, sink: Sink, size: int, level: int = CAPTURE) -> None:
+    def __init__(self, sink: Sink, level: int) -> None:
         self._sink = sink
         self._written = 0
-        self._frame = zstandard.ZstdCompressor(compression_params=_parameters(size, level)).compressobj()
+        parameters = zstandard.ZstdCompressionParameters.from_level(level, window_log=_WINDOW_LOG + 1)
+        self._frame = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
 
     def write(self, data: bytes | bytearray | memoryview, /) -> int:
         packed = self._frame.compress(data)
@@ -83,14 +101,22 @@ class Compressor:
 
 
 class Effort(NamedTuple):
-    """How hard to look for what a delta's dictionary has (docs/format.md, "Figures")."""
+    """How hard to look for what a delta's dictionary has (docs/format.md, "Figures").
+
+    `search_log`: 2^n places are tried. `sparse_log`: of all positions, the match finder's table has room for one in 2^n. `min_match`:
+    the shortest match that is looked for, in bytes.
+    """
 
     search_log: int
-    hash_log: int
+    sparse_log: int
+    min_match: int
 
 
 #: While an environment is captured, and when there is time.
-QUICK, THOROUGH = Effort(4, 24), Effort(7, 24)
+QUICK, THOROUGH = Effort(4, 3, 5), Effort(7, 2, 6)
+
+#: The table's entries are 2^n at most, of four bytes each.
+_LARGEST_TABLE = 24
 
 
 Dictionary = zstandard.ZstdCompressionDict
@@ -101,16 +127,16 @@ def dictionary_of(data: Piece) -> Dictionary | None:
     return Dictionary(data, dict_type=zstandard.DICT_TYPE_RAWCONTENT) if len(data) >= 8 else None
 
 
-def pack_against(dictionary: Dictionary | None, data: bytes | bytearray, effort: Effort) -> bytes:
+def pack_against(dictionary: Dictionary | None, data: Piece, effort: Effort) -> bytes:
     """One frame of `data`, with bytes that the reader has too as its dictionary."""
     # The match finder must know most of the dictionary, so its table grows with what is to be found in it. A quarter of all
     # positions is enough: matches are long. Twice or four times the table takes a tenth or a fifth more time and saves nothing.
     known = len(dictionary) if dictionary is not None else 0
-    table = min((known + len(data)).bit_length() - 2, effort.hash_log)
+    table = min((known + len(data)).bit_length() - effort.sparse_log, _LARGEST_TABLE)
     parameters = zstandard.ZstdCompressionParameters.from_level(
         5,
         strategy=zstandard.STRATEGY_LAZY2,
-        min_match=6,
+        min_match=effort.min_match,
         search_log=effort.search_log,
         hash_log=max(table, zstandard.HASHLOG_MIN),
         chain_log=max(table, zstandard.CHAINLOG_MIN),
@@ -175,13 +201,14 @@ def read_exactly(source: Source, size: int, what: str) -> bytes:
 
 
 def decompress(source: Source, what: str) -> Iterator[bytes]:
-    """The content of a layer's frame, in chunks. Whoever reads it stops at the declared size: see `archive`."""
-    reader = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW).read_to_iter(
+    """The content of a layer's frames, in chunks. Whoever reads it stops at the declared size: see `archive`."""
+    reader = zstandard.ZstdDecompressor(max_window_size=MAX_WINDOW).stream_reader(
         source,  # type: ignore[arg-type]
         read_size=CHUNK,
-        write_size=CHUNK,
+        read_across_frames=True,
     )
     try:
-        yield from reader
+        while chunk := reader.read(CHUNK):
+            yield chunk
     except zstandard.ZstdError as error:
         raise DamagedLayerError(f"{what}: {error}") from error

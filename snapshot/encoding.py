@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from snapshot.codec import CAPTURE, CHUNK, QUICK, Compressor, dictionary_of, note, pack_against
+from snapshot.codec import CAPTURE, CHUNK, FRAME, QUICK, Compressor, Frames, dictionary_of, note, pack_against
 from snapshot.delta import Planner, encode_head, encode_segment
 from snapshot.digest import Descriptor
 from snapshot.errors import SnapshotError
@@ -15,7 +16,7 @@ from snapshot.store.manifest import BASE, CONTENT, DELTA_TYPE, LAYER_TYPE
 from snapshot.tars import Tar, Tars, bases
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from concurrent.futures import Executor
 
     from snapshot.codec import Effort, Sink
@@ -90,14 +91,37 @@ def stage(made: Tar, batch: Batch) -> tuple[Digest, int]:
     return blob.close()
 
 
+class _Room(threading.local):
+    """A buffer for each thread, as large as the largest segment needed: one that is mapped anew for each takes as long as reading."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def read(self, tar: Tar, ranges: Sequence[tuple[int, int]]) -> memoryview:
+        """The bytes of all ranges; good until the next call."""
+        size = sum(length for _, length in ranges)
+        if size > len(self._buffer):
+            self._buffer = bytearray()  # not two at a time
+            self._buffer = bytearray(size)
+        view = memoryview(self._buffer)[:size]
+        tar.read_into(view, *ranges)
+        return view
+
+
+_ROOM = _Room()
+
+
 def _pack(segment: Segment, at: int, raw: Tar, base: Tar, effort: Effort) -> bytes:
     new = []
     for step in segment.operations:
         if step.offset is None:
             new.append((at, step.length))
         at += step.length
-    # The dictionary first: it keeps a copy, and while that is made there should be nothing else.
-    return pack_against(dictionary_of(base.read(*segment.dictionary)), raw.read(*new), effort) if new else b""
+    if not new:
+        return b""
+    # The dictionary first: it keeps a copy.
+    dictionary = dictionary_of(_ROOM.read(base, segment.dictionary))
+    return pack_against(dictionary, _ROOM.read(raw, new), effort)
 
 
 class Encoder:
@@ -175,7 +199,12 @@ def compressed(raw: Tar) -> bytes:
 
 def compress(raw: Tar, sink: Sink, level: int = CAPTURE) -> int:
     """Write a full blob; return how many bytes it has."""
-    compressor = Compressor(sink, raw.size, level)
+    if level == CAPTURE:
+        frames = Frames(sink, raw.size)
+        for offset in range(0, raw.size, FRAME):
+            frames.write(raw.read((offset, min(FRAME, raw.size - offset))))
+        return frames.written
+    compressor = Compressor(sink, level)
     for offset in range(0, raw.size, CHUNK):
         compressor.write(raw.read((offset, min(CHUNK, raw.size - offset))))
     return compressor.close()

@@ -8,12 +8,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from snapshot import assemble
-from snapshot.codec import Compressor, pack_small
+from snapshot.codec import Frames, pack_small
 from snapshot.digest import Descriptor, Digest
 from snapshot.documents import digest_of
 from snapshot.encoding import Encoder
 from snapshot.errors import SnapshotError
-from snapshot.facts.collect import collect
+from snapshot.facts.collect import anticipate, collect
 from snapshot.facts.memory import Memory
 from snapshot.lineage import Lineage
 from snapshot.model import BESIDE
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from snapshot.facts.model import Facts
+    from snapshot.facts.numeric import Fingerprinting
     from snapshot.model import Finding, Layer
     from snapshot.pack import Context
     from snapshot.plan import Plan, Survey
@@ -70,6 +71,7 @@ class Layers:
         self._stamps = Stamps(store.cache, found.prefix)
         self._memory = Memory(store.cache, found.prefix)
         self._stack = ExitStack()
+        self._probe: Fingerprinting | None = None
         #: Those of the plans whose files the facts are made from.
         self._marks: list[str | None] = []
         self.content: dict[Digest, Descriptor] = {}
@@ -86,6 +88,10 @@ class Layers:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    def anticipate(self, variables: Mapping[str, str] | None) -> None:
+        """The facts will have a fingerprint, for these variables: it is taken while the plans are packed."""
+        self._probe = self._stack.enter_context(anticipate(self._survey, variables, self._memory))
 
     def pack(self, plans: Iterable[Plan]) -> list[tuple[Layer, tuple[Finding, ...]]]:
         """The layer of each plan, in the store, and what was noticed."""
@@ -122,6 +128,7 @@ class Layers:
             fingerprint=fingerprint,
             stamps=self._marks,
             memory=self._memory,
+            probe=self._probe,
         )
 
     def note(self, content: dict[Digest, Descriptor], media_type: str, data: bytes) -> None:
@@ -156,28 +163,27 @@ class Layers:
         if not plan.stored:
             return pack(plan, context, lambda: None)
         if self._lineage.knows(plan.kind, plan.name, plan.version):
-            # Reading twice what did change costs less than compressing what did not.
-            packed = pack(plan, replace(context, advance=lambda _: None), lambda: None)
-            if self._take(plan, packed.layer):
+            # Reading twice what did change costs less than compressing what did not. The tar follows from the tree: where the
+            # tree is known, so is the tar's digest.
+            packed = pack(plan, replace(context, advance=lambda _: None), None)
+            known = self._lineage.same(packed.layer)
+            if known is not None and self._take(plan, known):
                 self._advance(plan.bytes)
-                return packed
+                return replace(packed, layer=known)
         return self._delta(plan, context) if self._encoder else self._full(plan, context)
 
     def _full(self, plan: Plan, context: Context) -> Packed:
         """Compress a layer while it is read."""
-        blobs: list[tuple[StagedBlob, Compressor]] = []
+        blobs: list[StagedBlob] = []
 
-        def sink() -> Compressor:
-            blob = self._batch.blob()
-            blobs.append((blob, Compressor(blob, plan.bytes)))
-            return blobs[-1][1]
+        def sink() -> Frames:
+            blobs.append(self._batch.blob())
+            return Frames(blobs[-1], plan.bytes)
 
         packed = pack(plan, context, sink)
         if not self._take(plan, packed.layer):
-            blob, compressor = blobs[-1]
-            compressor.close()
             diff_id = packed.layer.diff_id
-            self._enter(packed, {diff_id: Descriptor(LAYER_TYPE, *blob.close(), {CONTENT: diff_id})})
+            self._enter(packed, {diff_id: Descriptor(LAYER_TYPE, *blobs[-1].close(), {CONTENT: diff_id})})
         return packed
 
     def _delta(self, plan: Plan, context: Context) -> Packed:

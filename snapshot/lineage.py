@@ -6,6 +6,7 @@ import posixpath
 import threading
 from collections import Counter
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from snapshot.errors import SnapshotError
@@ -50,6 +51,10 @@ class Lineage:
     def knows(self, kind: Kind, name: str, version: str | None) -> bool:
         """Whether the store may have this very layer already."""
         return any(layer.version == version for layer in self._layers.get((kind, name), ()))
+
+    def same(self, layer: Layer) -> Layer | None:
+        """The layer that the store may have, with the digest of its tar, of one that was described without."""
+        return next((each for each in self.earlier(layer.kind, layer.name) if replace(each, tar=None) == layer), None)
 
     def earlier(self, kind: Kind, name: str) -> list[Layer]:
         """Layers of the same kind and name, the likeliest base of a delta first."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from snapshot.codec import CHUNK
 from snapshot.digest import Digest
 from snapshot.documents import digest_of
 from snapshot.errors import SnapshotError
+from snapshot.framing import Framing
 from snapshot.model import Entry, Finding, Kind, Layer, Tree
 from snapshot.parity import is_venv_hook, parity_of, rule_for_path
 from snapshot.plan import located
@@ -73,8 +74,8 @@ def pack(plan: Plan, context: Context, sink: Callable[[], Sink | None] | None) -
     """
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            packer = _Packer(plan, context, last=attempt == ATTEMPTS, framed=sink is not None)
-            return packer.run(sink() if sink is not None else None)
+            out = sink() if sink is not None else None
+            return _Packer(plan, context, out, last=attempt == ATTEMPTS, framed=sink is not None).run()
         except _Changed:
             _look_again(plan)
         except PermissionError as error:
@@ -97,22 +98,19 @@ def _look_again(plan: Plan) -> None:
 class _Packer:
     """One pass over one plan."""
 
-    def __init__(self, plan: Plan, context: Context, *, last: bool, framed: bool) -> None:
+    def __init__(self, plan: Plan, context: Context, sink: Sink | None, *, last: bool, framed: bool) -> None:
         self._plan = plan
         self._context = context
         self._last = last
         self._framed = framed
+        self._framing = Framing(sink, wanted=framed)
+        #: Whether files that are stored as they are need no look at their bytes.
+        self._blind = plan.portable or plan.kind is Kind.SOURCE
         self._entries: list[Entry] = []
         self._findings: list[Finding] = []
-        self._pending: list[bytes] = []
-        self._held = 0
-        self._hash = sha256()
-        self._size = 0
-        self._sink: Sink | None = None
 
-    def run(self, sink: Sink | None) -> Packed:
+    def run(self) -> Packed:
         plan = self._plan
-        self._sink = sink
         preparer = Preparer(plan, self._context.places, self._context.scripts, self._context.shared)
         try:
             prepared = preparer.prepare()
@@ -120,8 +118,8 @@ class _Packer:
                 self._item(item, prepared.get(item.path))
         except FileNotFoundError as error:
             raise _Changed(os.fsdecode(error.filename)) from error
-        self._frame(archive.END)
-        self._flush()
+        self._framing.put(archive.END)
+        digest = self._framing.close()
         tree = tuple(self._entries)
         encoded = encode_tree(tree)
         layer = Layer(
@@ -129,10 +127,10 @@ class _Packer:
             name=plan.name,
             version=plan.version,
             mount=plan.mount,
-            tar=Digest.of_hex(self._hash.hexdigest()) if self._framed else None,
+            tar=Digest.of_hex(digest) if self._framed else None,
             tree=digest_of(encoded),
             files=sum(entry.type == "f" for entry in tree),
-            size=self._size if self._framed else archive.tar_size(tree),
+            size=self._framing.size if self._framed else archive.tar_size(tree),
             parity=parity_of(tree),
         )
         return Packed(layer, tree, encoded, located(plan.mount, (*preparer.findings, *self._findings)))
@@ -150,10 +148,28 @@ class _Packer:
         elif prepared is not None and prepared.data is not None:
             self._check(item, prepared.raw)
             self._file(item, prepared.data, prepared)
+        elif prepared is None and self._blind and not self._last:
+            self._as_it_is(item)
         elif item.found.stat.st_size <= WHOLE or self._last:
             self._whole(item, prepared)
         else:
             self._streamed(item, prepared)
+
+    def _as_it_is(self, item: Item) -> None:
+        """A file of any size that is read straight into the tar: most are. Its header comes first, so its size must hold."""
+        fd = os.open(self._plan.location(item), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            before = os.fstat(fd)
+            if self._framed:
+                self._framing.put(archive.header(Entry(item.path, "f", _mode(item), before.st_size)))
+            digest, size = self._framing.read(fd, before.st_size)
+            self._unchanged(item, before, os.fstat(fd), size)
+        finally:
+            os.close(fd)
+        self._framing.put(archive.padding(size))
+        self._check(item, digest)
+        self._entries.append(self._entry(item, size, digest, None))
+        self._context.advance(size)
 
     def _whole(self, item: Item, prepared: Prepared | None) -> None:
         data = self._read(item)
@@ -200,23 +216,20 @@ class _Packer:
         location = self._plan.location(item)
         before = os.lstat(location)
         patches = prepared.patches if prepared is not None else ()
-        entry = self._entry(item, before.st_size, "", prepared)
         if self._framed:
-            self._frame(archive.header(entry))
-            self._flush()
+            self._framing.put(archive.header(Entry(item.path, "f", _mode(item), before.st_size)))
         digest, size, tail = sha256(), 0, b""
         for chunk in patched_chunks(location, patches, CHUNK):
             digest.update(chunk)
-            if self._framed:
-                self._pass(chunk)
+            self._framing.put(chunk)
             size += len(chunk)
-            if prepared is None and not self._plan.portable:
+            if prepared is None and not self._blind:
                 self._mentions(item, tail + chunk)
                 tail = chunk[-4096:]
         self._unchanged(item, before, os.lstat(location), size)
-        self._frame(archive.padding(size))
+        self._framing.put(archive.padding(size))
         self._check(item, prepared.raw if prepared is not None else digest.hexdigest())
-        self._entries.append(replace(entry, sha256=digest.hexdigest()))
+        self._entries.append(self._entry(item, size, digest.hexdigest(), prepared))
         self._context.advance(size)
 
     def _bytecode(self, item: Item) -> None:
@@ -260,8 +273,6 @@ class _Packer:
         return Entry(item.path, "l", target=text, at=at, rule=rule, outside=outside)
 
     def _entry(self, item: Item, size: int, digest: str, prepared: Prepared | None) -> Entry:
-        mode = item.found.stat.st_mode
-        canonical = (0o755 if mode & stat.S_IXUSR else 0o644) & (0o777 if mode & stat.S_IWUSR else 0o555)
         rule = rule_for_path(self._plan.kind, item.path)
         counts_as = None
         if prepared is not None and prepared.rule:
@@ -269,29 +280,28 @@ class _Packer:
         elif rule is None and is_venv_hook(item.path, digest):
             rule = "venv-hook"
         at = prepared.at if prepared is not None else ()
-        return Entry(item.path, "f", canonical, size, digest, at=at, rule=rule, counts_as=counts_as)
+        return Entry(item.path, "f", _mode(item), size, digest, at=at, rule=rule, counts_as=counts_as)
 
     def _file(self, item: Item, data: bytes, prepared: Prepared | None, digest: str | None = None) -> None:
         entry = self._entry(item, len(data), digest or sha256(data).hexdigest(), prepared)
         self._entries.append(entry)
         if self._framed:
-            self._pending += (archive.header(entry), data, archive.padding(len(data)))
-            self._held += len(data) + archive.BLOCK
-            if self._held >= CHUNK:
-                self._flush()
+            self._framing.put(archive.header(entry))
+            self._framing.put(data)
+            self._framing.put(archive.padding(len(data)))
         self._context.advance(len(data))
 
     def _plain(self, entry: Entry) -> None:
         self._entries.append(entry)
         if self._framed:
-            self._frame(archive.header(entry))
+            self._framing.put(archive.header(entry))
 
     def _check(self, item: Item, digest: str) -> None:
         if item.recorded is not None and item.recorded != digest:
             self._findings.append(Finding("modified", item.path, "its content is not what RECORD says"))
 
     def _mentions(self, item: Item, data: bytes) -> None:
-        if self._plan.portable or self._plan.kind is Kind.SOURCE:
+        if self._blind:
             return
         token = self._context.places.names_any(data)
         if token is None:
@@ -301,23 +311,11 @@ class _Packer:
         if finding not in self._findings[-2:]:  # a large file is looked at piece by piece
             self._findings.append(finding)
 
-    def _frame(self, data: bytes) -> None:
-        if self._framed:
-            self._pending.append(data)
-            self._held += len(data)
 
-    def _flush(self) -> None:
-        if self._pending:
-            block = b"".join(self._pending)
-            self._pending.clear()
-            self._held = 0
-            self._pass(block)
-
-    def _pass(self, block: bytes) -> None:
-        self._hash.update(block)
-        self._size += len(block)
-        if self._sink is not None:
-            self._sink.write(block)
+def _mode(item: Item) -> int:
+    """A file's mode as it is kept: executable or not, writable or not, by its owner."""
+    mode = item.found.stat.st_mode
+    return (0o755 if mode & stat.S_IXUSR else 0o644) & (0o777 if mode & stat.S_IWUSR else 0o555)
 
 
 def items_by_size(plans: list[Plan]) -> Iterator[Plan]:

@@ -88,7 +88,7 @@ def rule_for_path(kind: Kind, path: str) -> str | None:
 
 def is_venv_hook(path: str, digest: str) -> bool:
     """Whether a file is the import hook of virtualenv and uv, by its content."""
-    return posixpath.basename(path) in ("_virtualenv.py", "_virtualenv.pth") and digest in _VENV_HOOKS
+    return digest in _VENV_HOOKS and posixpath.basename(path) in ("_virtualenv.py", "_virtualenv.pth")
 
 
 def console_script(template: bytes) -> str | None:

@@ -41,6 +41,10 @@ class Memory:
             return {}
         return content if isinstance(content, dict) else {}
 
+    def has(self, about: str) -> bool:
+        """Whether anything was kept, be it out of date."""
+        return about in self._known
+
     def find(self, about: str, stamp: str | None) -> Facts | None:
         """The facts that were kept with this stamp, if all the files that they rest upon outside are as they were."""
         row = self._known.get(about)

@@ -70,12 +70,19 @@ def test_a_member_behind_the_end(ground):
 
 
 def test_a_member_in_a_second_frame(ground):
-    """What follows the first frame is never decoded, only hashed: the file is not there."""
+    """Frames are read as one tar: what comes behind its end is too much, in whatever frame it is."""
     part = built(file("a", b"1"))
     part.blob = layer_blob(part.tar) + layer_blob(tar_of([file("evil", b"evil")]))
     ground.publish(part)
+    ground.refuses(LAYER + "it is larger than it declares; nothing of it is used")
+
+
+def test_a_tar_in_many_frames_some_of_them_empty(ground):
+    part = built(file("a", b"1"))
+    part.blob = b"".join(layer_blob(part.tar[at : at + 100]) + layer_blob(b"") for at in range(0, len(part.tar), 100))
+    ground.publish(part)
     ground.restore()
-    assert sorted(path.name for path in ground.destination.iterdir()) == [".envparity", "a"]
+    assert (ground.destination / "a").read_bytes() == b"1"
 
 
 @pytest.mark.parametrize("cut", [1, 512, 1024, 1025, 1536])

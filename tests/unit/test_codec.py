@@ -8,7 +8,17 @@ import random
 import pytest
 import zstandard
 
-from snapshot.codec import MAX_WINDOW, Compressor, DamagedLayerError, decompress, pack_small, unpack_small
+from snapshot.codec import (
+    BETTER,
+    FRAME,
+    MAX_WINDOW,
+    Compressor,
+    DamagedLayerError,
+    Frames,
+    decompress,
+    pack_small,
+    unpack_small,
+)
 
 
 @pytest.mark.parametrize("data", [b"", b"x", bytes(100_000), random.Random(1).randbytes(300_000)])
@@ -24,13 +34,29 @@ def test_a_layer_comes_back(sizes):
     generator = random.Random(2)
     pieces = [generator.randbytes(size // 2) * 2 for size in sizes]
     sink = io.BytesIO()
-    compressor = Compressor(sink, sum(sizes))
+    compressor = Compressor(sink, BETTER)
     for piece in pieces:
         assert compressor.write(memoryview(piece)) == len(piece)
-    compressor.close()
+    assert compressor.close() == len(sink.getvalue())
     assert b"".join(decompress(io.BytesIO(sink.getvalue()), "this")) == b"".join(pieces)
     window = zstandard.get_frame_parameters(sink.getvalue()).window_size
     assert window <= MAX_WINDOW
+
+
+@pytest.mark.parametrize("size", [1000, 300 << 20])  # a very large layer gets threads of its own
+@pytest.mark.parametrize("sizes", [[1], [10, 5], [1 << 20] * 3, [FRAME, 7]])
+def test_a_layer_of_several_frames_comes_back(sizes, size):
+    generator = random.Random(2)
+    pieces = [generator.randbytes(-(-size // 2)) * 2 for size in sizes]
+    sink = io.BytesIO()
+    frames = Frames(sink, size)
+    for piece in pieces:
+        assert frames.write(memoryview(piece)) == len(piece)
+    packed = sink.getvalue()
+    assert frames.written == len(packed)
+    assert b"".join(decompress(io.BytesIO(packed), "this")) == b"".join(pieces)
+    assert zstandard.frame_content_size(packed) == len(pieces[0])
+    assert zstandard.get_frame_parameters(packed).window_size <= FRAME + 1
 
 
 @pytest.mark.parametrize("packed", [b"", b"plain", pack_small(b"x" * 100)[:-1], pack_small(b"x" * 100)[:5]])
