@@ -9,9 +9,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from snapshot import assemble
+from snapshot.description import Description
 from snapshot.facts.collect import anticipate, collect
 from snapshot.facts.memory import Memory
-from snapshot.model import Description, Kind
+from snapshot.model import Kind
 from snapshot.pack import items_by_size, pack
 from snapshot.progress import cores, counter
 from snapshot.remembered import SETTLED, Known, Remembered
@@ -23,7 +24,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping
 
-    from snapshot.model import Digest, Tree
+    from snapshot.digest import Digest
+    from snapshot.model import Tree
     from snapshot.plan import Plan, Survey
     from snapshot.progress import Progress
 

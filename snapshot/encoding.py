@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from snapshot.codec import CAPTURE, CHUNK, FRAME, QUICK, Compressor, Frames, dictionary_of, note, pack_against
 from snapshot.delta import Planner, encode_head, encode_segment
+from snapshot.digest import Descriptor
 from snapshot.errors import SnapshotError
-from snapshot.model import Descriptor
 from snapshot.store.manifest import BASE, CONTENT, DELTA_TYPE, LAYER_TYPE
 from snapshot.tars import Tar, Tars, bases
 
@@ -21,9 +21,11 @@ if TYPE_CHECKING:
 
     from snapshot.codec import Effort, Sink
     from snapshot.delta import Delta, Segment
+    from snapshot.digest import Digest
     from snapshot.lineage import Lineage
-    from snapshot.model import Digest, Layer, Tree
-    from snapshot.store.store import Batch, Store
+    from snapshot.model import Layer, Tree
+    from snapshot.store.batch import Batch
+    from snapshot.store.store import Store
 
 #: A layer smaller than this (bytes) is stored whole: what a delta saves is less than what it takes to note it.
 SMALLEST = 16 << 10

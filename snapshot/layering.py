@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 
 from snapshot import assemble
 from snapshot.codec import Frames, pack_small
+from snapshot.digest import Descriptor, Digest
+from snapshot.documents import digest_of
 from snapshot.encoding import Encoder
 from snapshot.errors import SnapshotError
 from snapshot.facts.collect import anticipate, collect
 from snapshot.facts.memory import Memory
 from snapshot.lineage import Lineage
-from snapshot.model import BESIDE, Descriptor, Digest
+from snapshot.model import BESIDE
 from snapshot.pack import Packed, items_by_size, pack
 from snapshot.progress import cores
-from snapshot.serialize import digest_of
 from snapshot.stamps import Stamps, stamp
 from snapshot.store.manifest import CONTENT, LAYER_TYPE, TREE_TYPE
 from snapshot.tars import Tar, bases
@@ -31,7 +32,8 @@ if TYPE_CHECKING:
     from snapshot.pack import Context
     from snapshot.plan import Plan, Survey
     from snapshot.store.backend import StagedBlob
-    from snapshot.store.store import Batch, Store
+    from snapshot.store.batch import Batch
+    from snapshot.store.store import Store
 
 
 def _small(batch: Batch, data: bytes, media_type: str, content: Digest) -> Descriptor:

@@ -14,7 +14,7 @@ from snapshot.tars import DEEPEST
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from snapshot.model import Descriptor, Digest
+    from snapshot.digest import Descriptor, Digest
     from snapshot.store.store import Store
 
 

@@ -10,10 +10,10 @@ from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
-from snapshot.blueprint import blueprint_of
+from snapshot.digest import Digest
+from snapshot.flattening import blueprint_of
 from snapshot.forked import balanced, run_all, shares
 from snapshot.memory import kept
-from snapshot.model import Digest
 from snapshot.progress import counter
 from snapshot.room import base_sizes, unpacking
 from snapshot.store.manifest import DELTA_TYPE

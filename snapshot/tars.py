@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from snapshot.codec import CHUNK, DamagedLayerError, decompress, dictionary_of, read_exactly, read_note, unpack_against
 from snapshot.delta import decode_head, decode_segment
+from snapshot.digest import Digest, InvalidDigestError
 from snapshot.errors import SnapshotError
-from snapshot.model import Digest, InvalidDigestError
-from snapshot.store.backend import MissingBlobError
+from snapshot.store.errors import MissingBlobError
 from snapshot.store.manifest import BASE, DELTA_TYPE, LAYER_TYPE
 from snapshot.store.store import NoCacheError
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from snapshot.codec import Dictionary, Piece, Source
     from snapshot.delta import Delta, Range, Segment
-    from snapshot.model import Descriptor
+    from snapshot.digest import Descriptor
     from snapshot.store.reading import VerifyingReader
     from snapshot.store.store import Store
 

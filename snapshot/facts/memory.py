@@ -11,8 +11,8 @@ from contextlib import suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from snapshot.documents import FormatError, canonical
 from snapshot.facts.document import facts_of, plain
-from snapshot.serialize import FormatError, canonical
 from snapshot.store.cached import replace_cached
 
 if TYPE_CHECKING:

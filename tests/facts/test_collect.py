@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 import snapshot
+from snapshot.description import NO_FACTS
 from snapshot.facts.document import encode_facts
 from snapshot.facts.model import Source, StartupHook
-from snapshot.model import NO_FACTS
 from snapshot.store import Store
 from snapshot.store.manifest import FACTS_TYPE
 from tests.handmade import HandMade, recorded
