@@ -28,19 +28,22 @@ import snapshot
 from benchmarks.errors import BenchmarkError
 from snapshot import archive
 from snapshot.codec import pack_small
+from snapshot.digest import Descriptor
+from snapshot.documents import digest_of
 from snapshot.errors import SnapshotError
-from snapshot.model import Descriptor, Entry, Kind, Layer, Record
+from snapshot.model import Entry, Kind, Layer, Record
 from snapshot.parity import parity_of, parity_root
-from snapshot.serialize import digest_of, encode_record, encode_snapshot, encode_tree
+from snapshot.serialize import encode_record, encode_snapshot, encode_tree
 from snapshot.store.area import remove
 from snapshot.store.manifest import LAYER_TYPE, RECORD_TYPE, TREE_TYPE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from snapshot.model import Digest, Snapshot
+    from snapshot.digest import Digest
+    from snapshot.model import Snapshot
+    from snapshot.store.batch import Batch
     from snapshot.store.manifest import Manifest
-    from snapshot.store.store import Batch
 
 SNAPSHOTS = (1, 10, 100, 1000)
 FILES = (10_000, 100_000)

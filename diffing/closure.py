@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from diffing.requirements import Requirements
     from diffing.usage import Usage, Use
-    from snapshot.model import Description
+    from snapshot.description import Description
 
 _ONLY_EXTRA = re.compile(r""";\s*extra\s*==\s*(['"])([A-Za-z0-9._-]+)\1\s*\Z""")
 _BEGINNING = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^]]*)\])?")

@@ -17,7 +17,8 @@ from snapshot.trees import apart
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from snapshot.model import Description, Layer, Snapshot, Tree
+    from snapshot.description import Description
+    from snapshot.model import Layer, Snapshot, Tree
 
 #: Two layers that are to be compared; None where the other environment has no such layer.
 Pair = tuple["Layer | None", "Layer | None"]

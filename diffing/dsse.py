@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from diffing.errors import DiffError
 from diffing.keys import keyid
-from snapshot.serialize import canonical
+from snapshot.documents import canonical
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey

@@ -24,8 +24,9 @@ if TYPE_CHECKING:
     from diffing.report import Report
     from diffing.requirements import Item, Requirements
     from diffing.sides import Side
+    from snapshot.description import Description
     from snapshot.facts.model import Source
-    from snapshot.model import Description, Layer
+    from snapshot.model import Layer
 
 #: A longer command is not one to paste from a terminal: the plan has it.
 _LONGEST = 240

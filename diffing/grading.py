@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from diffing.report import Difference
 from diffing.rules.catalogue import attributes_of
 from diffing.verdict import Flag, Level, Verdict
+from snapshot.documents import canonical
 from snapshot.facts.model import PYTHON
-from snapshot.serialize import canonical
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from diffing.errors import DiffError
-from snapshot.serialize import canonical
+from snapshot.documents import canonical
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -64,7 +64,7 @@ class Policy:
     @property
     def digest(self) -> str:
         """Equal for policies that decide alike in every case, whatever their file's name, comments and order."""
-        from snapshot.serialize import canonical, digest_of
+        from snapshot.documents import canonical, digest_of
 
         document = {
             "schema": SCHEMA,

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
 
     from packaging.markers import Marker
 
+    from snapshot.description import Description
     from snapshot.facts.model import Facts, Source
-    from snapshot.model import Description, Layer
+    from snapshot.model import Layer
 
 #: Of a file, in bytes.
 _LARGEST = 16 << 20

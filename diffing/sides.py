@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Literal
 
 from diffing.errors import DiffError
 from diffing.report import SideSummary
+from snapshot.documents import digest_of
 from snapshot.parity import strict_digest
-from snapshot.serialize import digest_of, encode_snapshot
+from snapshot.serialize import encode_snapshot
 
 if TYPE_CHECKING:
     from diffing.requirements import Requirements
-    from snapshot.model import Description
+    from snapshot.description import Description
 
 
 class NoEnvironmentSideError(DiffError, ValueError):

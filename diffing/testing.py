@@ -9,14 +9,17 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from snapshot.description import NO_FACTS, Description
+from snapshot.documents import digest_of
 from snapshot.facts.model import Build, Facts, Host, Native, Numeric, Variables
-from snapshot.model import NO_FACTS, Description, Digest, Entry, Environment, Interpreter, Kind, Layer, Snapshot, Tree
+from snapshot.model import Entry, Environment, Interpreter, Kind, Layer, Snapshot, Tree
 from snapshot.parity import parity_of, parity_root
-from snapshot.serialize import digest_of, encode_tree
+from snapshot.serialize import encode_tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from snapshot.digest import Digest
     from snapshot.model import Finding
 
 #: A layer with its entries.

@@ -9,7 +9,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING
 
 from registration.errors import RegistrationError
-from snapshot.model import DEPLOYMENT, RECEIPT
+from snapshot.home import DEPLOYMENT, RECEIPT
 from snapshot.scratch import scratch
 from snapshot.store.locking import try_lock
 

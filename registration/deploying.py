@@ -15,7 +15,7 @@ from registration.events import Log
 from registration.resolving import MistakenError, resolving
 from registration.serving import MODEL
 from snapshot.cache import LayerCache
-from snapshot.model import DEPLOYMENT
+from snapshot.home import DEPLOYMENT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from registration.claiming import Claim
     from registration.events import Event
     from registration.resolving import Resolution, Target
-    from snapshot.model import Digest
+    from snapshot.digest import Digest
     from snapshot.place import Link
     from snapshot.progress import Progress
     from snapshot.store import Store

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 else:
     _ParamType = _DurationType = click.ParamType  # not generic in older releases of click
 
-_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*\Z", re.IGNORECASE)
+_SIZE = r"(?i)\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*\Z"
 _DECIMAL = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12}
 _BINARY = {"kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
 _UNITS = _DECIMAL | _BINARY
@@ -39,7 +39,7 @@ class Size(_ParamType):
 
 def parse_size(text: str) -> int:
     """Bytes. Raises ValueError."""
-    found = _SIZE.match(text)
+    found = re.match(_SIZE, text)
     unit = _UNITS.get(found[2].lower()) if found else None
     if found is None or unit is None:
         raise ValueError(f"{text!r} is no size; write 1GB, 500MB, 1GiB or a number of bytes")
@@ -51,7 +51,7 @@ def parse_size(text: str) -> int:
     return amount
 
 
-_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smhd])\s*\Z", re.IGNORECASE)
+_DURATION = r"(?i)\s*(\d+(?:\.\d+)?)\s*([smhd])\s*\Z"
 _SECONDS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -65,7 +65,7 @@ class Duration(_DurationType):
             return float(value)
         if value.strip() == "0":
             return 0.0
-        found = _DURATION.match(value)
+        found = re.match(_DURATION, value)
         if found is None:
             self.fail(f"{value!r} is no duration; write 90s, 30m, 12h, 7d or 0", param, ctx)
         return float(found[1]) * _SECONDS[found[2].lower()]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from diffing.requirements import Requirements
     from diffing.sides import Side
     from diffing.usage import Usage
-    from snapshot.model import Description
+    from snapshot.description import Description
     from snapshot.progress import Progress
     from snapshot.store import Reference, Store
 

@@ -12,15 +12,18 @@ if TYPE_CHECKING:
     from snapshot.capturing import Captured, capture
     from snapshot.collecting import Collection, collect
     from snapshot.describing import describe
+    from snapshot.description import Description
+    from snapshot.digest import Digest
     from snapshot.errors import SnapshotError
     from snapshot.limiting import BudgetError, SizeLimitError
-    from snapshot.model import Description, Digest, Finding, Snapshot
+    from snapshot.model import Finding, Snapshot
     from snapshot.optimizing import Optimized, optimize
     from snapshot.preflighting import Preflight, preflight
     from snapshot.restoring import Restored, restore
     from snapshot.retention import Retained, retain
     from snapshot.sizing import NameSizes, SnapshotSizes, growth, sizes
-    from snapshot.store.store import Problem, Store
+    from snapshot.store.scrub import Problem
+    from snapshot.store.store import Store
     from snapshot.trees import load, read_note
     from snapshot.verifying import Verification, verify
 
@@ -62,13 +65,13 @@ _HOMES = {
     "BudgetError": "limiting",
     "Captured": "capturing",
     "Collection": "collecting",
-    "Description": "model",
-    "Digest": "model",
+    "Description": "description",
+    "Digest": "digest",
     "Finding": "model",
     "NameSizes": "sizing",
     "Optimized": "optimizing",
     "Preflight": "preflighting",
-    "Problem": "store.store",
+    "Problem": "store.scrub",
     "Restored": "restoring",
     "Retained": "retention",
     "SizeLimitError": "limiting",

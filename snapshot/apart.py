@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from snapshot.serialize import FormatError, decode_rows, decode_tree, parse
+from snapshot.documents import FormatError, parse
+from snapshot.serialize import decode_rows, decode_tree
 
 if TYPE_CHECKING:
     from snapshot.model import Tree

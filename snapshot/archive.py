@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from snapshot.model import FIXED_MTIME
+from snapshot.home import FIXED_MTIME
 from snapshot.scan import encode
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Sequence
 
-    from snapshot.model import Digest, Kind, Layer
+    from snapshot.digest import Digest
+    from snapshot.model import Kind, Layer
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,11 +6,13 @@ import os
 import threading
 from typing import TYPE_CHECKING
 
+from snapshot.documents import digest_of
+from snapshot.home import PYTHON_MOUNT, SOURCE_MOUNT
 from snapshot.interpreter import InterpreterError, Worker
-from snapshot.model import PYTHON_MOUNT, SOURCE_MOUNT, Environment, Interpreter, Kind, Record, Snapshot
+from snapshot.model import Environment, Interpreter, Kind, Record, Snapshot
 from snapshot.pack import Context
 from snapshot.parity import parity_root
-from snapshot.serialize import digest_of, encode_tree
+from snapshot.serialize import encode_tree
 from snapshot.version import version
 
 if TYPE_CHECKING:

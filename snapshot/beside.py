@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from snapshot import bytecode
 from snapshot.errors import SnapshotError, summarise
-from snapshot.model import LARGEST_NOTE, MODEL_LAYERS, MODEL_MOUNT, Finding, Kind, is_note
+from snapshot.home import MODEL_MOUNT
+from snapshot.model import LARGEST_NOTE, MODEL_LAYERS, Finding, Kind, is_note
 from snapshot.plan import Item, Plan, located
 from snapshot.scan import Found, encode, walk
 from snapshot.secrets import is_secret_file

@@ -12,14 +12,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from snapshot.documents import canonical
 from snapshot.errors import SnapshotError
-from snapshot.serialize import canonical
 from snapshot.sizing import family, members
 from snapshot.store.cached import replace_cached
 from snapshot.store.store import NoCacheError
 
 if TYPE_CHECKING:
-    from snapshot.model import Digest
+    from snapshot.digest import Digest
     from snapshot.sizing import Version
     from snapshot.store.manifest import Reference
     from snapshot.store.store import Store

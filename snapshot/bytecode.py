@@ -6,7 +6,7 @@ import posixpath
 import re
 from typing import TYPE_CHECKING
 
-from snapshot.model import FIXED_MTIME
+from snapshot.home import FIXED_MTIME
 
 if TYPE_CHECKING:
     from collections.abc import Callable

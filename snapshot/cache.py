@@ -20,7 +20,7 @@ from snapshot.store.cached import replace_cached
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from snapshot.model import Digest
+    from snapshot.digest import Digest
 
 
 class LayerCache:

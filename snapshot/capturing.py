@@ -20,18 +20,20 @@ from snapshot.progress import cores, counter
 from snapshot.scratch import scratch
 from snapshot.serialize import encode_record, encode_snapshot
 from snapshot.stamps import TICK
+from snapshot.store.batch import BlobsVanishedError
 from snapshot.store.manifest import FACTS_TYPE, RECORD_TYPE, check_name
-from snapshot.store.store import BlobsVanishedError
 from snapshot.survey import survey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
     from typing import TypeAlias, TypeVar
 
-    from snapshot.model import Digest, Finding, Layer
+    from snapshot.digest import Digest
+    from snapshot.model import Finding, Layer
     from snapshot.plan import Survey
     from snapshot.progress import Progress
-    from snapshot.store.store import Batch, Store
+    from snapshot.store.batch import Batch
+    from snapshot.store.store import Store
 
     _T = TypeVar("_T")
     #: What is known, or a function that gives it.
@@ -242,6 +244,8 @@ def _packed(
     advance = counter("capture", progress, total)
     made = Layers(found, store, batch, wanted.name, newest=newest, deltas=wanted.deltas, advance=advance)
     layers = stack.enter_context(made)
+    if wanted.fingerprint and not callable(wanted.variables):
+        layers.anticipate(wanted.variables)
     first = [plan for plan in found.plans if not (late and plan.kind is Kind.BYTECODE)]
     packed = layers.pack([*first, *beside])
     known = wanted.answers()

@@ -127,7 +127,7 @@ def dictionary_of(data: Piece) -> Dictionary | None:
     return Dictionary(data, dict_type=zstandard.DICT_TYPE_RAWCONTENT) if len(data) >= 8 else None
 
 
-def pack_against(dictionary: Dictionary | None, data: bytes | bytearray, effort: Effort) -> bytes:
+def pack_against(dictionary: Dictionary | None, data: Piece, effort: Effort) -> bytes:
     """One frame of `data`, with bytes that the reader has too as its dictionary."""
     # The match finder must know most of the dictionary, so its table grows with what is to be found in it. A quarter of all
     # positions is enough: matches are long. Twice or four times the table takes a tenth or a fifth more time and saves nothing.

@@ -13,8 +13,7 @@ from snapshot.errors import SnapshotError
 from snapshot.rebasing import rebase
 from snapshot.scratch import sweep
 from snapshot.store.removed import is_over, load_removed
-from snapshot.store.scrub import GRACE
-from snapshot.store.store import NoCacheError
+from snapshot.store.store import GRACE, NoCacheError
 
 if TYPE_CHECKING:
     from snapshot.progress import Progress

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from snapshot import bytecode
 from snapshot.assemble import SourceHasher
+from snapshot.home import FIXED_MTIME
 from snapshot.interpreter import Worker
-from snapshot.model import FIXED_MTIME, Finding, Kind
+from snapshot.model import Finding, Kind
 from snapshot.plan import Item, Plan, located
 from snapshot.scan import Found, encode
 from snapshot.survey import bytecode_plan

@@ -14,12 +14,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from snapshot import archive
-from snapshot.serialize import FormatError, Reader, canonical, parse
+from snapshot.documents import FormatError, Reader, canonical, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from snapshot.model import Digest, Entry, Tree
+    from snapshot.digest import Digest
+    from snapshot.model import Entry, Tree
 
 SCHEMA = 1
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from snapshot import assemble
-from snapshot.facts.collect import collect
+from snapshot.description import Description
+from snapshot.facts.collect import anticipate, collect
 from snapshot.facts.memory import Memory
-from snapshot.model import Description, Kind
+from snapshot.model import Kind
 from snapshot.pack import items_by_size, pack
 from snapshot.progress import cores, counter
 from snapshot.remembered import SETTLED, Known, Remembered
@@ -22,7 +24,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping
 
-    from snapshot.model import Digest, Tree
+    from snapshot.digest import Digest
+    from snapshot.model import Tree
     from snapshot.plan import Plan, Survey
     from snapshot.progress import Progress
 
@@ -55,21 +58,23 @@ def describe(
     found = survey(prefix, python=python)
     advance = counter("describe", progress, sum(plan.bytes for plan in found.plans))
     reading = _Reading(found, cache, started, advance, identify=identify)
-    read = reading.all()
-    layers = [item.layer for item in read]
-    snapshot = assemble.snapshot_of(found, layers, interpreter=True, bytecode="keep")
-    findings = sorted({finding for item in read for finding in item.findings} | set(found.findings))
     memory = None if cache is None else Memory(cache, found.prefix)
-    facts, more = collect(
-        found,
-        layers,
-        findings,
-        variables=variables,
-        key=key,
-        fingerprint=fingerprint,
-        stamps=reading.marks,
-        memory=memory,
-    )
+    with anticipate(found, variables, memory) if fingerprint else nullcontext() as probe:
+        read = reading.all()
+        layers = [item.layer for item in read]
+        snapshot = assemble.snapshot_of(found, layers, interpreter=True, bytecode="keep")
+        findings = sorted({finding for item in read for finding in item.findings} | set(found.findings))
+        facts, more = collect(
+            found,
+            layers,
+            findings,
+            variables=variables,
+            key=key,
+            fingerprint=fingerprint,
+            stamps=reading.marks,
+            memory=memory,
+            probe=probe,
+        )
     reading.save()
     if memory is not None:
         memory.save()

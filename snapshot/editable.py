@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from snapshot.model import SOURCE_MOUNT, Finding
+from snapshot.home import SOURCE_MOUNT
+from snapshot.model import Finding
 from snapshot.scan import decode, encode, read_regular, walk
 
 if TYPE_CHECKING:

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import io
+import threading
 from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from snapshot.codec import CAPTURE, CHUNK, FRAME, QUICK, Compressor, Frames, dictionary_of, note, pack_against
 from snapshot.delta import Planner, encode_head, encode_segment
+from snapshot.digest import Descriptor
 from snapshot.errors import SnapshotError
-from snapshot.model import Descriptor
 from snapshot.store.manifest import BASE, CONTENT, DELTA_TYPE, LAYER_TYPE
 from snapshot.tars import Tar, Tars, bases
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from concurrent.futures import Executor
 
     from snapshot.codec import Effort, Sink
     from snapshot.delta import Delta, Segment
+    from snapshot.digest import Digest
     from snapshot.lineage import Lineage
-    from snapshot.model import Digest, Layer, Tree
-    from snapshot.store.store import Batch, Store
+    from snapshot.model import Layer, Tree
+    from snapshot.store.batch import Batch
+    from snapshot.store.store import Store
 
 #: A layer smaller than this (bytes) is stored whole: what a delta saves is less than what it takes to note it.
 SMALLEST = 16 << 10
@@ -88,14 +91,37 @@ def stage(made: Tar, batch: Batch) -> tuple[Digest, int]:
     return blob.close()
 
 
+class _Room(threading.local):
+    """A buffer for each thread, as large as the largest segment needed: one that is mapped anew for each takes as long as reading."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+
+    def read(self, tar: Tar, ranges: Sequence[tuple[int, int]]) -> memoryview:
+        """The bytes of all ranges; good until the next call."""
+        size = sum(length for _, length in ranges)
+        if size > len(self._buffer):
+            self._buffer = bytearray()  # not two at a time
+            self._buffer = bytearray(size)
+        view = memoryview(self._buffer)[:size]
+        tar.read_into(view, *ranges)
+        return view
+
+
+_ROOM = _Room()
+
+
 def _pack(segment: Segment, at: int, raw: Tar, base: Tar, effort: Effort) -> bytes:
     new = []
     for step in segment.operations:
         if step.offset is None:
             new.append((at, step.length))
         at += step.length
-    # The dictionary first: it keeps a copy, and while that is made there should be nothing else.
-    return pack_against(dictionary_of(base.read(*segment.dictionary)), raw.read(*new), effort) if new else b""
+    if not new:
+        return b""
+    # The dictionary first: it keeps a copy.
+    dictionary = dictionary_of(_ROOM.read(base, segment.dictionary))
+    return pack_against(dictionary, _ROOM.read(raw, new), effort)
 
 
 class Encoder:

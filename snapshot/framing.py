@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import threading
+from functools import cached_property
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
 class _Buffers(threading.local):
     """One buffer a thread: a new one for each layer would have all its pages mapped anew."""
 
-    def __init__(self) -> None:
-        self.own = memoryview(bytearray(FRAME))
+    @cached_property
+    def own(self) -> memoryview:
+        return memoryview(bytearray(FRAME))
 
 
 _BUFFERS = _Buffers()

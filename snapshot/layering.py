@@ -9,15 +9,16 @@ from typing import TYPE_CHECKING
 
 from snapshot import assemble
 from snapshot.codec import Frames, pack_small
+from snapshot.digest import Descriptor, Digest
+from snapshot.documents import digest_of
 from snapshot.encoding import Encoder
 from snapshot.errors import SnapshotError
-from snapshot.facts.collect import collect
+from snapshot.facts.collect import anticipate, collect
 from snapshot.facts.memory import Memory
 from snapshot.lineage import Lineage
-from snapshot.model import BESIDE, Descriptor, Digest
+from snapshot.model import BESIDE
 from snapshot.pack import Packed, items_by_size, pack
 from snapshot.progress import cores
-from snapshot.serialize import digest_of
 from snapshot.stamps import Stamps, stamp
 from snapshot.store.manifest import CONTENT, LAYER_TYPE, TREE_TYPE
 from snapshot.tars import Tar, bases
@@ -26,11 +27,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from snapshot.facts.model import Facts
+    from snapshot.facts.numeric import Fingerprinting
     from snapshot.model import Finding, Layer
     from snapshot.pack import Context
     from snapshot.plan import Plan, Survey
     from snapshot.store.backend import StagedBlob
-    from snapshot.store.store import Batch, Store
+    from snapshot.store.batch import Batch
+    from snapshot.store.store import Store
 
 
 def _small(batch: Batch, data: bytes, media_type: str, content: Digest) -> Descriptor:
@@ -68,6 +71,7 @@ class Layers:
         self._stamps = Stamps(store.cache, found.prefix)
         self._memory = Memory(store.cache, found.prefix)
         self._stack = ExitStack()
+        self._probe: Fingerprinting | None = None
         #: Those of the plans whose files the facts are made from.
         self._marks: list[str | None] = []
         self.content: dict[Digest, Descriptor] = {}
@@ -84,6 +88,10 @@ class Layers:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+
+    def anticipate(self, variables: Mapping[str, str] | None) -> None:
+        """The facts will have a fingerprint, for these variables: it is taken while the plans are packed."""
+        self._probe = self._stack.enter_context(anticipate(self._survey, variables, self._memory))
 
     def pack(self, plans: Iterable[Plan]) -> list[tuple[Layer, tuple[Finding, ...]]]:
         """The layer of each plan, in the store, and what was noticed."""
@@ -120,6 +128,7 @@ class Layers:
             fingerprint=fingerprint,
             stamps=self._marks,
             memory=self._memory,
+            probe=self._probe,
         )
 
     def note(self, content: dict[Digest, Descriptor], media_type: str, data: bytes) -> None:

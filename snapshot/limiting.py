@@ -9,18 +9,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from snapshot.budgeting import together
+from snapshot.digest import Descriptor
+from snapshot.documents import digest_of
 from snapshot.errors import SnapshotError
-from snapshot.model import Descriptor, Kind
+from snapshot.model import Kind
 from snapshot.requiring import required, requires_of_directory
 from snapshot.saving import Weighed, savings
-from snapshot.serialize import digest_of
 from snapshot.sizing import Version, family, members, version, versions_of, weigh
 from snapshot.store.manifest import CONFIG_TYPE, decode_manifest, encode_manifest
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from snapshot.model import Digest, Snapshot
+    from snapshot.digest import Digest
+    from snapshot.model import Snapshot
     from snapshot.plan import Survey
     from snapshot.requiring import Required
     from snapshot.sizing import NameSizes, SnapshotSizes

@@ -15,7 +15,8 @@ from snapshot.trees import read_tree
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from snapshot.model import Descriptor, Digest, Kind, Layer, Tree
+    from snapshot.digest import Descriptor, Digest
+    from snapshot.model import Kind, Layer, Tree
     from snapshot.store.manifest import Reference
     from snapshot.store.store import Store
 

@@ -3,36 +3,16 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from snapshot.errors import SnapshotError
-from snapshot.facts.model import Facts
+from snapshot.home import DEPLOYMENT, HOME, MODEL_MOUNT, PYTHON_MOUNT, RECEIPT, SOURCE_MOUNT
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-#: The version of trees, records and parity roots that this code writes, and the newest that it reads.
-SCHEMA = 1
-
-#: The newest version of the config. A config is written as the oldest version that has all that is in it: an environment alone
-#: keeps the id that it always had, and an earlier envparity reads it.
-CONFIG_SCHEMA = 2
-
-#: Modification time of everything restored, in seconds since the epoch. A timestamp `.pyc` names the time of its
-#: source, so the two must be fixed together.
-FIXED_MTIME = 1_000_000_000
-
-#: The directory of a restored environment for what a venv has no place for.
-HOME = ".envparity"
-PYTHON_MOUNT = f"{HOME}/python"
-SOURCE_MOUNT = f"{HOME}/src"
-RECEIPT = f"{HOME}/restored.json"
-#: The log of a deployment: beside the receipt, and no part of the environment either.
-DEPLOYMENT = f"{HOME}/deploy.jsonl"
-MODEL_MOUNT = f"{HOME}/model"
+    from snapshot.digest import Digest
 
 #: What of HOME is not free for notes.
 _RESERVED = frozenset(
@@ -40,50 +20,11 @@ _RESERVED = frozenset(
 )
 #: Bytes. A note is read whole into memory.
 LARGEST_NOTE = 16 << 20
-_NOTE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")
-
-_DIGEST = re.compile(r"sha256:[0-9a-f]{64}\Z")
-
-
-class InvalidDigestError(SnapshotError, ValueError):
-    """A digest that is not `sha256:` and 64 lower-case hexadecimal digits."""
+_NOTE = r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z"
 
 
 class UnidentifiedError(SnapshotError, ValueError):
     """The digest of a layer's tar is needed, and the layer was described without it."""
-
-
-class Digest(str):
-    """`sha256:` and 64 hexadecimal digits. A string, so that it is its own JSON form."""
-
-    __slots__ = ()
-
-    def __new__(cls, text: str) -> Digest:
-        if not _DIGEST.match(text):
-            raise InvalidDigestError(f"not a digest: {text!r} (want sha256: and 64 hexadecimal digits)")
-        return super().__new__(cls, text)
-
-    @classmethod
-    def of_hex(cls, hexadecimal: str) -> Digest:
-        return cls(f"sha256:{hexadecimal}")
-
-    @property
-    def hex(self) -> str:
-        return self[7:]
-
-    @property
-    def short(self) -> str:
-        return self[:19]
-
-
-@dataclass(frozen=True, slots=True)
-class Descriptor:
-    """Where a blob is (OCI image-spec, descriptor.md). `size` in bytes."""
-
-    media_type: str
-    digest: Digest
-    size: int
-    annotations: dict[str, str] = field(default_factory=dict)
 
 
 class Kind(str, Enum):
@@ -110,7 +51,7 @@ MODEL_LAYERS = {"model": MODEL_MOUNT, "notes": HOME}
 
 def is_note(name: str) -> bool:
     """Whether a note may have this name: a plain file name of at most 100 characters that means nothing else in HOME."""
-    return bool(_NOTE.match(name)) and name not in _RESERVED
+    return bool(re.match(_NOTE, name)) and name not in _RESERVED
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,20 +198,3 @@ class Record:
 
 
 Tree = tuple[Entry, ...]
-
-#: Nothing is known beyond the files: a snapshot of an earlier envparity.
-NO_FACTS = Facts()
-
-
-@dataclass(frozen=True)
-class Description:
-    """What is compared: an environment down to its files, from a snapshot or read from a live one.
-
-    `trees` maps a layer's tree digest to its entries; a description from a store loads them when asked (see
-    `snapshot.trees`). `facts` is what is known beyond the files; what was not collected is None in it.
-    """
-
-    snapshot: Snapshot
-    trees: Mapping[Digest, Tree]
-    findings: tuple[Finding, ...] = ()
-    facts: Facts = NO_FACTS

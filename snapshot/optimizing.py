@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 
 from snapshot.arrangement import groups_of
 from snapshot.codec import BEST, BETTER, THOROUGH, DamagedLayerError
+from snapshot.documents import FormatError
 from snapshot.errors import SnapshotError
 from snapshot.progress import cores, counter
 from snapshot.recoding import Pass, Recoder
-from snapshot.serialize import FormatError
-from snapshot.store.backend import MissingBlobError
 from snapshot.store.batch import BlobsVanishedError
+from snapshot.store.errors import MissingBlobError
 from snapshot.store.manifest import DELTA_TYPE, LAYER_TYPE
 from snapshot.store.reading import DamagedBlobError
 from snapshot.tars import bases
@@ -30,10 +30,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from snapshot.arrangement import Group
-    from snapshot.model import Descriptor, Digest, Snapshot
+    from snapshot.digest import Descriptor, Digest
+    from snapshot.model import Snapshot
     from snapshot.progress import Progress
+    from snapshot.store.batch import Batch
     from snapshot.store.manifest import Manifest, Reference
-    from snapshot.store.store import Batch, Store
+    from snapshot.store.store import Store
 
 #: Bytes of tars after which what was done is published: so much work is lost at most when the command is killed.
 _ROUND = 1 << 30

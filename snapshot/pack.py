@@ -11,15 +11,17 @@ from typing import TYPE_CHECKING
 from snapshot import archive, bytecode
 from snapshot.beside import link_within
 from snapshot.codec import CHUNK
+from snapshot.digest import Digest
+from snapshot.documents import digest_of
 from snapshot.errors import SnapshotError
 from snapshot.framing import Framing
-from snapshot.model import Digest, Entry, Finding, Kind, Layer, Tree
+from snapshot.model import Entry, Finding, Kind, Layer, Tree
 from snapshot.parity import is_venv_hook, parity_of, rule_for_path
 from snapshot.plan import located
 from snapshot.prepare import Prepared, Preparer, apply, patched_chunks
 from snapshot.relocate import link_template
 from snapshot.scan import Found, decode, refuse_unreadable
-from snapshot.serialize import digest_of, encode_tree
+from snapshot.serialize import encode_tree
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

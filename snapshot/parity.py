@@ -10,12 +10,13 @@ import re
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from snapshot.model import BESIDE, SCHEMA, Digest, Environment, Interpreter, Kind, Layer, Tree
-from snapshot.serialize import canonical, digest_of
+from snapshot.documents import SCHEMA, canonical, digest_of
+from snapshot.model import BESIDE, Environment, Interpreter, Kind, Layer, Tree
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from snapshot.digest import Digest
     from snapshot.model import Entry, Snapshot
 
 #: The import hook that virtualenv (20.0 to 21.15) and uv (0.1 to 0.12) put into site-packages, by the sha256 of its content.
@@ -87,7 +88,7 @@ def rule_for_path(kind: Kind, path: str) -> str | None:
 
 def is_venv_hook(path: str, digest: str) -> bool:
     """Whether a file is the import hook of virtualenv and uv, by its content."""
-    return posixpath.basename(path) in ("_virtualenv.py", "_virtualenv.pth") and digest in _VENV_HOOKS
+    return digest in _VENV_HOOKS and posixpath.basename(path) in ("_virtualenv.py", "_virtualenv.pth")
 
 
 def console_script(template: bytes) -> str | None:

@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import stat
+from contextlib import ExitStack, contextmanager
 from hashlib import sha256
 from typing import TYPE_CHECKING, Literal
 
@@ -13,7 +14,7 @@ from snapshot.errors import SnapshotError
 from snapshot.scan import encode
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from snapshot.blueprint import Files
 
@@ -51,16 +52,27 @@ class Placer:
         Returns the paths of those that are not in `source` what they were: they were not placed. With `digests` (sha256 by
         path) each file is read to know.
         """
-        source_root, target_root = encode(source) + b"/", encode(target) + b"/"
+        with ExitStack() as opened:
+            try:
+                origin = opened.enter_context(_opened(source))
+            except OSError:
+                return list(files.paths)
+            root = opened.enter_context(_opened(target))
+            return self._place(files, (encode(source) + b"/", origin), (encode(target) + b"/", root), digests)
+
+    def _place(
+        self, files: Files, source: tuple[bytes, int], target: tuple[bytes, int], digests: Mapping[str, str] | None
+    ) -> list[str]:
+        """`source` and `target` are known by path and opened: the kernel finds twelve thousand files faster from there."""
+        (source_root, origin), (target_root, root) = source, target
         regular = stat.S_IFREG
-        lstat, put = os.lstat, self._put
+        look, link = os.stat, os.link
         damaged = []
         linked = 0
         for path, mode, size, time in zip(files.paths, files.modes, files.sizes, files.times, strict=True):
             name = path.encode("utf-8", "surrogateescape")
-            origin = source_root + name
             try:
-                status = lstat(origin)
+                status = look(name, dir_fd=origin, follow_symlinks=False)
             except OSError:
                 damaged.append(path)
                 continue
@@ -68,15 +80,23 @@ class Placer:
                 status.st_mtime_ns != time
                 or status.st_size != size
                 or status.st_mode != regular | mode
-                or (digests is not None and digest_of_file(origin) != digests[path])
+                or (digests is not None and digest_of_file(source_root + name) != digests[path])
             ):
                 damaged.append(path)
-            elif size:
-                linked += put(origin, target_root + name, mode, time)
-            else:
+                continue
+            if not size:
                 # Every empty file has the same content: linked, their inode would run into the limit on links.
                 write_file(target_root + name, b"", mode, time)
                 self.written += 1
+                continue
+            if self.method == "hardlink":
+                try:
+                    link(name, name, src_dir_fd=origin, dst_dir_fd=root, follow_symlinks=False)
+                    linked += 1
+                    continue
+                except OSError:
+                    pass  # `_put` tries again, and either knows another way or says which paths it was about
+            linked += self._put(source_root + name, target_root + name, mode, time)
         self.linked += linked
         return damaged
 
@@ -115,6 +135,15 @@ class Placer:
                 "use --link auto or copy, or a store on the same file system",
             ) from error
         self.method = "hardlink" if self.method == "reflink" else "copy"
+
+
+@contextmanager
+def _opened(directory: str) -> Iterator[int]:
+    fd = os.open(encode(directory), os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def digest_of_file(path: bytes) -> str:

@@ -6,13 +6,13 @@ import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from snapshot.blueprint import blueprint_of
 from snapshot.cache import LayerCache
 from snapshot.errors import SnapshotError
 from snapshot.facts import dynamic
 from snapshot.facts.host import host as this_host
 from snapshot.facts.loader import Loader, directories, look
 from snapshot.fitting import Disk, Notice, judge, room
+from snapshot.flattening import blueprint_of
 from snapshot.hosts import NoInterpreterError, find_host
 from snapshot.place import Link, LinkError, Placer
 from snapshot.rendering import Rendering
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from snapshot.blueprint import Blueprint
+    from snapshot.digest import Digest
     from snapshot.facts.model import Facts, Host, SystemLibrary
-    from snapshot.model import Digest
     from snapshot.store.store import Store
 
 #: What a directory and a small file take on most file systems, in bytes.

@@ -20,11 +20,8 @@ from snapshot.elf import MAGIC, Patch, rpath_patches
 from snapshot.model import Finding, Kind
 from snapshot.parity import console_script, rule_for_path
 from snapshot.relocate import (
-    At,
     Places,
     as_if_fixed,
-    hash_field,
-    record_value,
     script_interpreter,
     script_template,
     venv_config_template,
@@ -32,6 +29,7 @@ from snapshot.relocate import (
 )
 from snapshot.scan import decode
 from snapshot.secrets import may_hold_secrets, redact
+from snapshot.substitution import At, hash_field, record_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

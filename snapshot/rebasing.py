@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from snapshot.codec import CAPTURE, QUICK, DamagedLayerError
+from snapshot.documents import FormatError
 from snapshot.errors import SnapshotError
 from snapshot.optimizing import renewed
 from snapshot.progress import cores, counter
 from snapshot.recoding import Pass, Recoder
-from snapshot.serialize import FormatError
-from snapshot.store.backend import MissingBlobError
 from snapshot.store.batch import BlobsVanishedError
+from snapshot.store.errors import MissingBlobError
 from snapshot.store.manifest import reference_of
 from snapshot.store.reading import DamagedBlobError
 from snapshot.tars import bases
@@ -27,7 +27,8 @@ from snapshot.tars import bases
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from snapshot.model import Descriptor, Digest, Layer, Snapshot
+    from snapshot.digest import Descriptor, Digest
+    from snapshot.model import Layer, Snapshot
     from snapshot.progress import Progress
     from snapshot.store.manifest import Manifest, Reference, Row
     from snapshot.store.store import Store

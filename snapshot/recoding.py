@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 from snapshot.arrangement import bases_of
 from snapshot.codec import decompress, read_note
 from snapshot.delta import Planner, decode_head
+from snapshot.digest import Descriptor
 from snapshot.encoding import DEPTH, PAYS, SMALLEST, compress, stage, write_delta
 from snapshot.errors import SnapshotError
 from snapshot.memory import Spare
-from snapshot.model import Descriptor
 from snapshot.store.manifest import BASE, CONTENT, DELTA_TYPE, EFFORT, LAYER_TYPE, REFUSED
 from snapshot.tars import Tar, Tars, blob_of, segments
 from snapshot.trees import read_tree
@@ -24,8 +24,10 @@ if TYPE_CHECKING:
 
     from snapshot.arrangement import Group
     from snapshot.codec import Effort, Piece
-    from snapshot.model import Digest, Layer, Tree
-    from snapshot.store.store import Batch, Store
+    from snapshot.digest import Digest
+    from snapshot.model import Layer, Tree
+    from snapshot.store.batch import Batch
+    from snapshot.store.store import Store
 
 
 @dataclass(frozen=True, slots=True)

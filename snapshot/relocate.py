@@ -6,20 +6,14 @@ docs/format.md, "Location", has the tokens. A directory is known under every spe
 
 from __future__ import annotations
 
-import binascii
 import posixpath
 import re
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
-from snapshot.errors import SnapshotError
-from snapshot.model import PYTHON_MOUNT
-
-At = tuple[tuple[int, str], ...]
-
-#: pip, distlib and installer write a trampoline where a `#!` line would be longer (kernels before 5.1 cut at 127 bytes).
-SHEBANG_LIMIT = 127
+from snapshot.home import PYTHON_MOUNT
+from snapshot.substitution import At, place_of, quoted
 
 # pip quotes the path with ", uv and installer with '.
 _TRAMPOLINE = re.compile(
@@ -32,19 +26,10 @@ _RELOCATABLE = re.compile(
 )
 _SHEBANG = re.compile(rb"#!(?P<path>/[^\n]*?/(?:python|pypy)[0-9.]*)(?P<arguments>(?: -[^\n ]+)*)\r?\n")
 
-_URLSAFE = str.maketrans("+/", "-_")
-
 _FILE_URL = b"file://"
 
 #: Directories that other things live in too: their name in a text need not mean the environment.
 _COMMON = frozenset({"/usr", "/usr/local", "/", ""})
-
-
-class UnknownTokenError(SnapshotError, KeyError):
-    """A template that names a place which the snapshot does not have."""
-
-    def __str__(self) -> str:
-        return str(self.args[0])
 
 
 def is_distinctive(path: str) -> bool:
@@ -77,11 +62,11 @@ class Places:
         for place in places:
             for spelling in place.spellings:
                 self._by_spelling.setdefault(spelling.encode("utf-8", "surrogateescape"), place.token)
-                quoted = _quote(spelling.encode("utf-8", "surrogateescape"))
-                self._by_spelling.setdefault(quoted, place.token + "+url")
+                in_url = quoted(spelling.encode("utf-8", "surrogateescape"))
+                self._by_spelling.setdefault(in_url, place.token + "+url")
         wide = {place.token for place in places if not place.distinctive}
-        distinctive = {spelling for spelling, token in self._by_spelling.items() if _name(token) not in wide}
-        own = {spelling for spelling, token in self._by_spelling.items() if _name(token) != "base"}
+        distinctive = {spelling for spelling, token in self._by_spelling.items() if place_of(token) not in wide}
+        own = {spelling for spelling, token in self._by_spelling.items() if place_of(token) != "base"}
         self._patterns = {
             "distinctive": _pattern(distinctive),
             "own": _pattern(own | distinctive),
@@ -135,12 +120,8 @@ class Places:
         """The first distinctive directory that occurs anywhere in `data`."""
         for needle in self.needles:
             if needle in data:
-                return _name(self._by_spelling[needle])
+                return place_of(self._by_spelling[needle])
         return None
-
-
-def _name(token: str) -> str:
-    return token.removesuffix("+url")
 
 
 def _pattern(spellings: set[bytes]) -> re.Pattern[bytes] | None:
@@ -176,24 +157,6 @@ def without_trampoline(data: bytes, places: Places) -> bytes:
     return b"#!" + path.encode("utf-8", "surrogateescape") + match["arguments"] + b"\n" + data[match.end() :]
 
 
-def hash_field(hexadecimal: str) -> str:
-    """A digest as RECORD writes it: urlsafe base64 without padding (PEP 376)."""
-    encoded = binascii.b2a_base64(bytes.fromhex(hexadecimal), newline=False).decode("ascii")
-    return encoded.rstrip("=").translate(_URLSAFE)
-
-
-def record_value(hexadecimal: str, size: int) -> bytes:
-    """`sha256=…,SIZE` of a RECORD row."""
-    return f"sha256={hash_field(hexadecimal)},{size}".encode("ascii")
-
-
-def _quote(path: bytes) -> bytes:
-    """Percent-encoded as in a `file:` URL."""
-    from urllib.parse import quote
-
-    return quote(path).encode("ascii")
-
-
 def script_interpreter(data: bytes) -> str | None:
     """The Python that a script's first line names by its path; None when it names none."""
     match = _TRAMPOLINE.match(data)
@@ -207,38 +170,6 @@ def as_if_fixed(script: bytes) -> bytes | None:
     """A script of a relocatable environment, with the first line that it would have in one that is not; else None."""
     match = _RELOCATABLE.match(script)
     return None if match is None else b"#!/bin/" + match["name"] + b"\n" + script[match.end() :]
-
-
-def render(template: bytes, at: At, values: dict[str, bytes]) -> bytes:
-    """Put the location back in. `values` has the bytes for each token. Raises UnknownTokenError."""
-    pieces: list[bytes] = []
-    end = 0
-    for offset, token in at:
-        pieces.append(template[end:offset])
-        pieces.append(_value(token, values))
-        end = offset
-    pieces.append(template[end:])
-    data = b"".join(pieces)
-    if template.startswith(b"#!") and at and at[0][0] == 2:
-        return _runnable(data, _value(at[0][1], values))
-    return data
-
-
-def _value(token: str, values: dict[str, bytes]) -> bytes:
-    name = _name(token)
-    if name not in values:
-        raise UnknownTokenError(f"a file of this snapshot depends on {name!r}, which the snapshot does not have")
-    return _quote(values[name]) if token.endswith("+url") else values[name]
-
-
-def _runnable(script: bytes, directory: bytes) -> bytes:
-    """A script whose first line the kernel takes: `#!`, or a /bin/sh trampoline where that is too long or has a space."""
-    line, _, rest = script.partition(b"\n")
-    if len(line) + 1 <= SHEBANG_LIMIT and b" " not in directory:
-        return script
-    path, _, arguments = line[2 + len(directory) :].partition(b" ")
-    call = b'"' + directory + path + b'"' + (b" " + arguments if arguments else b"")
-    return b"#!/bin/sh\n'''exec' " + call + b" \"$0\" \"$@\"\n' '''\n" + rest
 
 
 def venv_config_template(data: bytes, places: Places, scripts: str) -> tuple[bytes, At]:

@@ -12,8 +12,9 @@ from contextlib import suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from snapshot.model import Digest, Finding, InvalidDigestError, Layer
-from snapshot.serialize import canonical
+from snapshot.digest import Digest, InvalidDigestError
+from snapshot.documents import canonical
+from snapshot.model import Finding, Layer
 from snapshot.store.cached import replace_cached
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from snapshot.errors import SnapshotError
-from snapshot.relocate import record_value, render
+from snapshot.substitution import record_value, render
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

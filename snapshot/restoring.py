@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Literal
 
 from snapshot.blueprint import file_time
 from snapshot.cache import LayerCache
+from snapshot.digest import Digest
 from snapshot.errors import SnapshotError
 from snapshot.forked import balanced, run_all, shares
-from snapshot.model import FIXED_MTIME, HOME, RECEIPT, Digest
+from snapshot.home import FIXED_MTIME, HOME, RECEIPT
 from snapshot.place import METHODS, Link, Placer, digest_of_file, write_file
 from snapshot.rendering import Rendering
 from snapshot.scan import encode
@@ -220,9 +221,16 @@ class _Builder:
             os.chmod(os.path.join(self._tree, encode(directory)), 0o555)
 
     def _directories(self) -> None:
+        """Those that several layers need; each of the others comes with its layer, perhaps in another process."""
         os.chmod(self._tree, 0o755)
         wanted = dict.fromkeys([*self._blueprint.directories, HOME])
-        made = [os.path.join(self._tree, encode(directory)) for directory in wanted]
+        for files in self._blueprint.files:
+            for directory in files.directories:
+                wanted.pop(directory, None)
+        self._make(wanted)
+
+    def _make(self, directories: Iterable[str]) -> None:
+        made = [os.path.join(self._tree, encode(directory)) for directory in directories]
         for path in made:
             os.mkdir(path, 0o755)
         if made and stat.S_IMODE(os.lstat(made[0]).st_mode) != 0o755:  # a umask that hides things from others
@@ -252,6 +260,8 @@ class _Builder:
     def _share(self, layers: list[Files], *, full: bool) -> tuple[list[list[str]], int, int, str]:
         """Place some of the layers: the damaged paths of each, and the placer's counts, for another process to add up."""
         placer = Placer(self._placer.asked)
+        for files in layers:
+            self._make(files.directories)
         damaged = [self._place(files, placer, full=full) for files in layers]
         return damaged, placer.linked, placer.written, placer.method
 

@@ -12,7 +12,7 @@ from snapshot.errors import SnapshotError
 from snapshot.store.store import UnknownSnapshotError
 
 if TYPE_CHECKING:
-    from snapshot.model import Digest
+    from snapshot.digest import Digest
     from snapshot.store.manifest import Reference
     from snapshot.store.store import Store
 

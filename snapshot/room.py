@@ -13,7 +13,8 @@ from snapshot.tars import DEEPEST
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from snapshot.model import Descriptor, Digest, Layer
+    from snapshot.digest import Descriptor, Digest
+    from snapshot.model import Layer
     from snapshot.store.store import Store
 
 #: To make a file takes as long as to write this many bytes.

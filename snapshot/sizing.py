@@ -21,7 +21,8 @@ from snapshot.unpack import read_layer
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from snapshot.model import Digest, Entry, Layer, Snapshot, Tree
+    from snapshot.digest import Digest
+    from snapshot.model import Entry, Layer, Snapshot, Tree
     from snapshot.requiring import Required
     from snapshot.store.manifest import Manifest, Reference
     from snapshot.store.store import Store

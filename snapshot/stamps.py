@@ -14,8 +14,9 @@ from contextlib import suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from snapshot.model import SCHEMA, Finding
-from snapshot.serialize import FormatError, Reader, canonical, decode_layer, encode_layer
+from snapshot.documents import SCHEMA, FormatError, Reader, canonical
+from snapshot.model import Finding
+from snapshot.serialize import decode_layer, encode_layer
 from snapshot.store.cached import replace_cached
 
 if TYPE_CHECKING:

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from snapshot.codec import Piece
 
-#: Bytes of a log that stay in memory (docs/format.md, "Figures").
-_MEMORY = 64 << 20
+#: Bytes of a log that stay in memory, where there may be one a thread.
+_MEMORY = 16 << 20
 
 #: Parts of a tar have at least this many bytes on the average: a hostile delta must not make long lists of them.
 _FINE = 1 << 12

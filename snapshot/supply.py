@@ -9,10 +9,10 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING
 
-from snapshot.blueprint import blueprint_of
+from snapshot.digest import Digest
+from snapshot.flattening import blueprint_of
 from snapshot.forked import balanced, run_all, shares
 from snapshot.memory import kept
-from snapshot.model import Digest
 from snapshot.progress import counter
 from snapshot.room import bases_of, unpacking, work
 from snapshot.stretches import Log
@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 #: Bytes from which a child process is worth its start.
 _WORTH_A_FORK = 4 << 20
+
+#: Bytes of bases that each process keeps in memory (docs/format.md, "Figures").
+_MEMORY = 64 << 20
 
 
 def processes(layers: Sequence[Layer], bases: Sequence[Bases]) -> list[list[int]]:
@@ -82,7 +85,7 @@ class Supply:
         return blueprint
 
     def _add(self, layers: list[Layer], advance: Callable[[int], None]) -> None:
-        with kept(), Log(self._cache.directory) as log:
+        with kept(), Log(self._cache.directory, _MEMORY) as log:
             for layer in layers:
                 self._cache.add(layer.tree, partial(self.unpack, layer, advance=advance, log=log))
 

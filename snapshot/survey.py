@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from snapshot import bytecode
 from snapshot.editable import find_sources, unique, walk_source
 from snapshot.excluding import Excludes
+from snapshot.home import HOME, PYTHON_MOUNT, SOURCE_MOUNT
 from snapshot.interpreter import NoEnvironmentError, Probing, find_python
-from snapshot.model import HOME, PYTHON_MOUNT, SOURCE_MOUNT, Finding, Kind
+from snapshot.model import Finding, Kind
 from snapshot.ownership import assign, read_distributions
 from snapshot.parity import rule_for_path
 from snapshot.plan import Item, Plan, Survey, located

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from snapshot.codec import CHUNK, DamagedLayerError, decompress, dictionary_of, read_exactly, read_note, unpack_against
 from snapshot.delta import decode_head, decode_segment
+from snapshot.digest import Digest, InvalidDigestError
 from snapshot.errors import SnapshotError
-from snapshot.model import Digest, InvalidDigestError
-from snapshot.store.backend import MissingBlobError
+from snapshot.store.errors import MissingBlobError
 from snapshot.store.manifest import BASE, DELTA_TYPE, LAYER_TYPE
 from snapshot.store.store import NoCacheError
 from snapshot.stretches import Laid, Log
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from snapshot.codec import Dictionary, Piece, Source
     from snapshot.delta import Delta, Range, Segment
+    from snapshot.digest import Descriptor
     from snapshot.memory import Spare
-    from snapshot.model import Descriptor
     from snapshot.store.reading import VerifyingReader
     from snapshot.store.store import Store
 

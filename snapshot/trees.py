@@ -8,17 +8,21 @@ from typing import TYPE_CHECKING
 
 from snapshot.apart import decode_apart, only
 from snapshot.codec import unpack_small
-from snapshot.facts.document import decode_facts
-from snapshot.model import HOME, LARGEST_NOTE, NO_FACTS, Description, Digest, Kind, Tree
-from snapshot.serialize import FormatError, decode_record, decode_snapshot, decode_tree, digest_of
-from snapshot.store.backend import MissingBlobError
+from snapshot.digest import Digest
+from snapshot.documents import FormatError, digest_of
+from snapshot.home import HOME
+from snapshot.model import LARGEST_NOTE, Kind, Tree
+from snapshot.serialize import decode_record, decode_snapshot, decode_tree
+from snapshot.store.errors import MissingBlobError
 from snapshot.store.manifest import FACTS_TYPE, RECORD_TYPE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from snapshot.description import Description
+    from snapshot.digest import Descriptor
     from snapshot.facts.model import Facts
-    from snapshot.model import Descriptor, Entry, Record, Snapshot
+    from snapshot.model import Entry, Record, Snapshot
     from snapshot.store.manifest import Manifest
     from snapshot.store.store import Store
 
@@ -51,6 +55,10 @@ def read_facts(store: Store, manifest: Manifest) -> Facts:
     """What the capture found out beyond the files; nothing where an earlier envparity made the snapshot. Like the record, the
     facts are no part of its identity.
     """
+    # Not above: a restore and a verification read trees, and no facts.
+    from snapshot.description import NO_FACTS
+    from snapshot.facts.document import decode_facts
+
     for content, descriptor in manifest.content.items():
         if descriptor.media_type == FACTS_TYPE:
             return decode_facts(read_content(store, manifest.content, content, "facts"))
@@ -160,6 +168,8 @@ def apart(
 
 def load(reference: str, store: Store) -> Description:
     """The description of a stored snapshot. Trees are read when they are asked for."""
+    from snapshot.description import Description
+
     found = store.resolve(reference)
     manifest = store.manifest(found)
     snapshot = decode_snapshot(store.read(manifest.config), f"config {manifest.config.digest}")

@@ -11,18 +11,20 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from snapshot import bytecode
-from snapshot.blueprint import blueprint_of
 from snapshot.cache import LayerCache
+from snapshot.digest import Digest
+from snapshot.documents import Reader, parse
 from snapshot.errors import SnapshotError
-from snapshot.model import DEPLOYMENT, RECEIPT, Digest
+from snapshot.flattening import blueprint_of
+from snapshot.home import DEPLOYMENT, RECEIPT
 from snapshot.parity import parity_of, parity_root
 from snapshot.place import digest_of_file
 from snapshot.progress import cores, counter
 from snapshot.rendering import Rendering
 from snapshot.scan import decode, encode, walk
-from snapshot.serialize import Reader, parse
 from snapshot.store.reading import DamagedBlobError
-from snapshot.store.store import NoCacheError, Problem, Store, UnknownSnapshotError
+from snapshot.store.scrub import Problem
+from snapshot.store.store import NoCacheError, Store, UnknownSnapshotError
 from snapshot.tars import Tars, bases, blob_of
 from snapshot.trees import StoredTrees, read_facts, read_record
 from snapshot.unpack import read_layer

@@ -7,21 +7,13 @@ from hashlib import sha256
 
 from snapshot import archive
 from snapshot.codec import pack_small
-from snapshot.model import (
-    PYTHON_MOUNT,
-    Descriptor,
-    Digest,
-    Entry,
-    Environment,
-    Interpreter,
-    Kind,
-    Layer,
-    Record,
-    Snapshot,
-)
+from snapshot.digest import Descriptor, Digest
+from snapshot.documents import digest_of
+from snapshot.home import PYTHON_MOUNT
+from snapshot.model import Entry, Environment, Interpreter, Kind, Layer, Record, Snapshot
 from snapshot.parity import parity_of, parity_root
 from snapshot.scan import encode
-from snapshot.serialize import digest_of, encode_record, encode_snapshot, encode_tree
+from snapshot.serialize import encode_record, encode_snapshot, encode_tree
 from snapshot.store.manifest import LAYER_TYPE, RECORD_TYPE, TREE_TYPE
 
 INTERPRETER = Interpreter(

@@ -8,9 +8,10 @@ from dataclasses import replace
 
 from snapshot.codec import note, pack_small
 from snapshot.delta import Planner
+from snapshot.digest import Descriptor
+from snapshot.documents import digest_of
 from snapshot.encoding import write_delta
-from snapshot.model import Descriptor
-from snapshot.serialize import decode_tree, digest_of
+from snapshot.serialize import decode_tree
 from snapshot.store import Store
 from snapshot.store.manifest import BASE, CONTENT, DELTA_TYPE, LAYER_TYPE
 from snapshot.store.memory import MemoryBackend

@@ -14,8 +14,10 @@ import pytest
 import zstandard
 
 from snapshot import load, restore, verify
-from snapshot.blueprint import blueprint_of
 from snapshot.delta import Delta, Operation, Range, Segment, encode_head, encode_segment
+from snapshot.description import NO_FACTS
+from snapshot.digest import Digest
+from snapshot.documents import UnsupportedSchemaError, canonical, digest_of
 from snapshot.facts.document import decode_facts, encode_facts
 from snapshot.facts.model import (
     Build,
@@ -32,19 +34,12 @@ from snapshot.facts.model import (
     Variable,
     Variables,
 )
-from snapshot.model import NO_FACTS, PYTHON_MOUNT, Digest, Environment, Finding, Kind, Record
+from snapshot.flattening import blueprint_of
+from snapshot.home import PYTHON_MOUNT
+from snapshot.model import Environment, Finding, Kind, Record
 from snapshot.parity import console_script, rule_for_path
 from snapshot.rendering import Rendering
-from snapshot.serialize import (
-    UnsupportedSchemaError,
-    canonical,
-    decode_record,
-    decode_snapshot,
-    decode_tree,
-    digest_of,
-    encode_record,
-    encode_snapshot,
-)
+from snapshot.serialize import decode_record, decode_snapshot, decode_tree, encode_record, encode_snapshot
 from snapshot.store import Store
 from tests.building import INTERPRETER, built, directory, file, link, snapshot_of, tar_of
 from tests.deltas import Shelf

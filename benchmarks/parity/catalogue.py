@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from benchmarks.parity.laboratory import Serving
-    from snapshot.model import Description
+    from snapshot.description import Description
 
 INTEGRITY = frozenset({Flag.INTEGRITY})
 NONE: frozenset[Flag] = frozenset()

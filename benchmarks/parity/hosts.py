@@ -12,7 +12,7 @@ from snapshot.parity import parity_root
 if TYPE_CHECKING:
     from typing import Any
 
-    from snapshot.model import Description
+    from snapshot.description import Description
 
 HOSTS = Catalogue()
 described, variable = HOSTS.described, HOSTS.variable

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from diffing.report import Report
-    from snapshot.model import Description
+    from snapshot.description import Description
 
 #: A model's environment, small enough to be restored eighty times. Flask and what it needs is what the model cannot reach.
 PINS = (

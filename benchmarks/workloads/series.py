@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from benchmarks.contenders import uv
 from benchmarks.contenders.copies import COPY, LINKS, copy, link
 from benchmarks.contenders.env_pack import SECONDS, EnvPack
+from benchmarks.contenders.hashed import HASHED_COPY, HashedTar, hashed_copy
 from benchmarks.contenders.ours import NO_DELTAS
 from benchmarks.environments import measure_tree
 from benchmarks.errors import BenchmarkError
@@ -65,7 +66,7 @@ class SeriesBench(Bench):
 
 def first(bench: SeriesBench) -> Workload:
     """The oldest version, into an empty place."""
-    packers = [bench.lineup.ours, *bench.lineup.of(_FIRST)]
+    packers = [bench.lineup.ours, *bench.lineup.of(_FIRST), HashedTar(bench.tools)]
     oldest = bench.versions[0]
     contenders = [_packing(bench, packer, oldest, ("first", FIRST), oldest.recipe.date) for packer in packers]
     return Workload("first", contenders, _comparisons(bench, "first", FIRST, packers), (FIRST,))
@@ -149,13 +150,20 @@ def _comparisons(bench: SeriesBench, key: str, what: str, packers: Iterable[Pack
 
 def restore(bench: SeriesBench) -> Workload:
     """The newest version, from places that have the whole series; ours without its cache."""
-    packers = [bench.lineup.ours, *bench.lineup.of(_RESTORE)]
+    packers = [bench.lineup.ours, *bench.lineup.of(_RESTORE), HashedTar(bench.tools)]
+    destination = bench.directory / "restored" / "hashed-copy"
+    hashed = hashed_copy(bench.tools, bench.built.prefix, destination, bench.directory / "hashed-copy")
     contenders = [
         _unpacking(bench, packers[0]),
         copy(bench, COPY, bench.built.prefix, "cp -a ENV DEST"),
+        Contender(HASHED_COPY, hashed.argv, hashed.shown, lambda: bench.put_aside(destination)),
         *(_unpacking(bench, packer) for packer in packers[1:]),
     ]
-    comparisons = [Comparison("restore.cp", COLD, COLD, COPY), *_comparisons(bench, "restore", COLD, packers)]
+    comparisons = [
+        Comparison("restore.cp", COLD, COLD, COPY),
+        Comparison("restore.cp-hashed", COLD, COLD, HASHED_COPY),
+        *_comparisons(bench, "restore", COLD, packers),
+    ]
     return Workload("restore", contenders, comparisons, (COLD,), partial(_check_trees, bench, packers))
 
 

@@ -12,7 +12,7 @@ from benchmarks.contenders.copies import COPY, copy
 from benchmarks.contenders.uv import COMPILED, INSTALL, LOCKED, MAKE
 from benchmarks.measuring import Contender
 from benchmarks.workloads.base import Comparison, Workload
-from snapshot.model import PYTHON_MOUNT
+from snapshot.home import PYTHON_MOUNT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

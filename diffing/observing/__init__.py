@@ -20,7 +20,7 @@ from diffing.observing.variables import observe_variables
 
 if TYPE_CHECKING:
     from diffing.model import EnvironmentDiff
-    from snapshot.model import Description
+    from snapshot.description import Description
 
 __all__ = ["ASPECTS", "observe"]
 

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from diffing.observing.sides import Sides
+    from snapshot.description import Description
     from snapshot.facts.model import Facts
-    from snapshot.model import Description
 
 #: Everything that two environments are compared in. `files` and `interpreter` are in every description.
 ASPECTS = (

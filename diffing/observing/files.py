@@ -16,7 +16,8 @@ from snapshot.model import Kind
 if TYPE_CHECKING:
     from diffing.model import FileChange, FileState
     from diffing.observing.sides import Sides
-    from snapshot.model import Description, Layer
+    from snapshot.description import Description
+    from snapshot.model import Layer
 
 #: What a file that differs is called by the first of these that applies.
 _KINDS = (("type", "file-type"), ("content", "file-content"), ("target", "file-target"), ("mode", "file-mode"))

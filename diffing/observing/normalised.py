@@ -13,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from diffing.observing.sides import Sides
-    from snapshot.model import Description, Entry, Layer, Tree
+    from snapshot.description import Description
+    from snapshot.model import Entry, Layer, Tree
 
 #: A layer by what it is called in both environments.
 Key = tuple[str, str, str]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from diffing.observation import Observation
 from diffing.verdict import Level
-from snapshot.serialize import canonical, digest_of
+from snapshot.documents import canonical, digest_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,12 +11,14 @@ from packaging.version import InvalidVersion, Version
 
 from diffing.comparison import has_base
 from snapshot.facts.model import PYTHON
-from snapshot.model import PYTHON_MOUNT, Kind
+from snapshot.home import PYTHON_MOUNT
+from snapshot.model import Kind
 
 if TYPE_CHECKING:
     from diffing.model import EnvironmentDiff, FileChange, FileState
+    from snapshot.description import Description
     from snapshot.facts.model import DistributionFacts
-    from snapshot.model import Description, Interpreter, Layer
+    from snapshot.model import Interpreter, Layer
 
 #: A distribution by its normalised name and its version.
 Pin = tuple[str, str]

@@ -22,7 +22,7 @@ from diffing.report import (
     Waiver,
 )
 from diffing.verdict import Flag, Level, Verdict
-from snapshot.serialize import FormatError, Reader, parse
+from snapshot.documents import FormatError, Reader, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

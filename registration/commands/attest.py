@@ -66,7 +66,7 @@ def attest(
     """  # noqa: D301 (a backspace: click keeps the lines)
     from diffing import attesting, dsse, keys
     from registration.commands.diff import write
-    from snapshot.serialize import canonical
+    from snapshot.documents import canonical
 
     private = keys.read_private(key)  # before the work, and not after it
     model_digest = _digest_of(model)

@@ -11,7 +11,8 @@ from registration.parameters import json_option
 
 if TYPE_CHECKING:
     from registration.invocation import Invocation
-    from snapshot.model import Description, Entry, Finding, Layer
+    from snapshot.description import Description
+    from snapshot.model import Entry, Finding, Layer
     from snapshot.store import Manifest, Reference, Store
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
+from contextlib import nullcontext
 from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -24,9 +25,11 @@ from snapshot.progress import cores
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from snapshot.facts.memory import Memory
     from snapshot.facts.model import Native, Numeric
+    from snapshot.facts.numeric import Fingerprinting
     from snapshot.model import Layer
     from snapshot.plan import Survey
 
@@ -46,12 +49,13 @@ def collect(
     fingerprint: bool,
     stamps: Iterable[str | None] | None = None,
     memory: Memory | None = None,
+    probe: Fingerprinting | None = None,
 ) -> tuple[Facts, tuple[Finding, ...]]:
     """The facts of the environment that was surveyed as `found`, and what stood in the way of one of them.
 
     `layers` and `findings` are what became of it; `variables` those of the process that the environment serves, `key` the key of
     their digests; `fingerprint`: whether to run the numeric probe in the environment. `stamps` are those of the plans (see
-    `snapshot.stamps`): with them, what the files say is taken from `memory`.
+    `snapshot.stamps`): with them, what the files say is taken from `memory`. `probe` is what `anticipate` started.
     """
     library_path = (variables or {}).get("LD_LIBRARY_PATH", "")
     try:
@@ -66,7 +70,7 @@ def collect(
     from snapshot.facts.numeric import FingerprintError
 
     try:
-        return replace(facts, numeric=_numeric(found, layers, facts, variables, memory)), ()
+        return replace(facts, numeric=_numeric(found, layers, facts, variables, memory, probe)), ()
     except FingerprintError as error:
         return facts, (Finding("no-fingerprint", "", str(error)),)
 
@@ -126,8 +130,26 @@ def _witnesses(libraries: Native) -> set[str]:
     return {CACHE, *paths, *directories(os.uname().machine), *map(posixpath.dirname, paths)}
 
 
+def anticipate(
+    found: Survey, variables: Mapping[str, str] | None, memory: Memory | None
+) -> AbstractContextManager[Fingerprinting | None]:
+    """The numeric probe, started before the files are read where it is sure to be needed, so that it runs meanwhile: nothing is
+    remembered of the environment. To be closed by the caller.
+    """
+    if not _runs(found) or (memory is not None and memory.has("numeric")):
+        return nullcontext()
+    from snapshot.facts.numeric import Fingerprinting
+
+    return Fingerprinting(found.python, environ=variables)
+
+
 def _numeric(
-    found: Survey, layers: Sequence[Layer], facts: Facts, variables: Mapping[str, str] | None, memory: Memory | None
+    found: Survey,
+    layers: Sequence[Layer],
+    facts: Facts,
+    variables: Mapping[str, str] | None,
+    memory: Memory | None,
+    probe: Fingerprinting | None,
 ) -> Numeric | None:
     """The fingerprint; as remembered while all that has a say in it is as it was. Raises FingerprintError."""
     if not _runs(found):
@@ -138,7 +160,7 @@ def _numeric(
         return known.numeric
     from snapshot.facts.numeric import fingerprint
 
-    numeric = fingerprint(found.python, environ=variables)
+    numeric = probe.result() if probe is not None else fingerprint(found.python, environ=variables)
     if memory is not None:
         memory.add("numeric", stamp, Facts(numeric=numeric))
     return numeric

@@ -11,8 +11,8 @@ from dataclasses import MISSING, fields, is_dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, Union, cast, get_args, get_origin, get_type_hints
 
+from snapshot.documents import FormatError, Reader, canonical, parse
 from snapshot.facts.model import Facts
-from snapshot.serialize import FormatError, Reader, canonical, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -11,12 +11,13 @@ from snapshot.facts.host import host
 from snapshot.facts.libraries import may_be_elf, native
 from snapshot.facts.model import PYTHON
 from snapshot.facts.variables import variables as typed
-from snapshot.model import BESIDE, Description, Finding, Kind
+from snapshot.model import BESIDE, Finding, Kind
 from snapshot.scan import encode
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
+    from snapshot.description import Description
     from snapshot.facts.model import Facts, Numeric
     from snapshot.model import Layer
 

@@ -7,7 +7,8 @@ import posixpath
 from typing import TYPE_CHECKING
 
 from snapshot.facts.model import PYTHON
-from snapshot.model import PYTHON_MOUNT, Kind
+from snapshot.home import PYTHON_MOUNT
+from snapshot.model import Kind
 from snapshot.scan import decode, encode, read_regular
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from contextlib import suppress
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
+from snapshot.documents import FormatError, canonical
 from snapshot.facts.document import facts_of, plain
-from snapshot.serialize import FormatError, canonical
 from snapshot.store.cached import replace_cached
 
 if TYPE_CHECKING:
@@ -40,6 +40,10 @@ class Memory:
         except (OSError, ValueError, RecursionError):
             return {}
         return content if isinstance(content, dict) else {}
+
+    def has(self, about: str) -> bool:
+        """Whether anything was kept, be it out of date."""
+        return about in self._known
 
     def find(self, about: str, stamp: str | None) -> Facts | None:
         """The facts that were kept with this stamp, if all the files that they rest upon outside are as they were."""

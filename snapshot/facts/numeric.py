@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import tempfile
+import time
 from typing import TYPE_CHECKING, Any
 
 from snapshot.errors import SnapshotError
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 #: How long the probe may take. It takes half a second; the first import of a numpy that was never read takes longer.
 SECONDS = 30.0
 
+#: How long reading an answer may take that is there already.
+_READING = 5.0
+
 _SCRIPT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "target", "numeric.py")
 _MARK = b"envparity-numeric:"
 
@@ -28,44 +32,79 @@ class FingerprintError(SnapshotError, OSError):
 
 
 def fingerprint(python: str, *, environ: Mapping[str, str] | None = None, seconds: float = SECONDS) -> Numeric:
-    """What computes in the environment of `python`, and what comes out.
+    """What computes in the environment of `python`, and what comes out. As `Fingerprinting`; raises FingerprintError."""
+    with Fingerprinting(python, environ=environ, seconds=seconds) as probe:
+        return probe.result()
+
+
+class Fingerprinting:
+    """The probe under way in the environment of `python`; what it has not ended by the end of the block is killed.
 
     `environ` are the variables that the environment serves with: how many threads compute, and with which instructions, depends on
     them. None: those of a process with no variables of its own. Python itself runs isolated (`-I`: no PYTHONPATH, no user site) and
-    writes no bytecode, in an empty directory. `seconds`: when to give up. That there is no numpy, or none that can be imported, is
-    part of the answer. Raises FingerprintError.
+    writes no bytecode, in an empty directory. `seconds`: when to give up, from now on. That there is no numpy, or none that can be
+    imported, is part of the answer.
     """
-    variables = dict(target_environment() if environ is None else environ)
-    with tempfile.TemporaryDirectory(prefix="envparity-") as directory:
+
+    def __init__(self, python: str, *, environ: Mapping[str, str] | None = None, seconds: float = SECONDS) -> None:
+        self._python = python
+        self._seconds = seconds
+        self._until = time.monotonic() + seconds
+        self._failed: OSError | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._directory = tempfile.TemporaryDirectory(prefix="envparity-")
         try:
-            done = subprocess.run(
+            self._process = subprocess.Popen(
                 [python, "-I", "-B", "-X", "utf8", _SCRIPT],
-                capture_output=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
                 stdin=subprocess.DEVNULL,
-                cwd=directory,
-                env=variables,
-                timeout=seconds,
-                check=False,
+                cwd=self._directory.name,
+                env=dict(target_environment() if environ is None else environ),
             )
+        except OSError as error:
+            self._failed = error  # for whoever asks: without an answer everything else is as good
+
+    def __enter__(self) -> Fingerprinting:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            # Not read to their end: what the probe started may hold them open for as long as it likes.
+            for pipe in (self._process.stdout, self._process.stderr):
+                if pipe is not None:
+                    pipe.close()
+        self._directory.cleanup()
+
+    def result(self) -> Numeric:
+        """Wait for the answer. Raises FingerprintError."""
+        python, process = self._python, self._process
+        if process is None:
+            reason = self._failed.strerror if self._failed is not None else "it did not start"
+            raise FingerprintError(
+                f"cannot run {python} for the numeric probe: {reason}; name a working interpreter"
+            ) from self._failed
+        # One that has ended was in time, whenever it is asked.
+        left = self._until - time.monotonic() if process.poll() is None else _READING
+        try:
+            out, _ = process.communicate(timeout=max(0.0, left))
         except subprocess.TimeoutExpired as error:
             raise FingerprintError(
-                f"the numeric probe of {python} did not end within {seconds:g} s; capture without the fingerprint, or allow more"
+                f"the numeric probe of {python} did not end within {self._seconds:g} s; capture without the fingerprint, or allow more"
             ) from error
-        except OSError as error:
+        if process.returncode:
             raise FingerprintError(
-                f"cannot run {python} for the numeric probe: {error.strerror}; name a working interpreter"
+                f"the numeric probe of {python} {_ending(process.returncode)}; see whether numpy can be imported there, or capture without the fingerprint"
+            )
+        lines = [line for line in out.splitlines() if line.startswith(_MARK)]
+        try:
+            return parse(json.loads(lines[-1][len(_MARK) :]))
+        except (IndexError, ValueError, TypeError, KeyError, AttributeError) as error:
+            raise FingerprintError(
+                f"the numeric probe of {python} gave no answer; see what its sitecustomize and .pth files do to standard output"
             ) from error
-    if done.returncode:
-        raise FingerprintError(
-            f"the numeric probe of {python} {_ending(done)}; see whether numpy can be imported there, or capture without the fingerprint"
-        )
-    lines = [line for line in done.stdout.splitlines() if line.startswith(_MARK)]
-    try:
-        return parse(json.loads(lines[-1][len(_MARK) :]))
-    except (IndexError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise FingerprintError(
-            f"the numeric probe of {python} gave no answer; see what its sitecustomize and .pth files do to standard output"
-        ) from error
 
 
 def parse(answer: dict[str, Any]) -> Numeric:
@@ -84,13 +123,13 @@ def parse(answer: dict[str, Any]) -> Numeric:
     return Numeric(tuple(sorted(backend)), tuple(sorted(measurements, key=lambda each: (each.group, each.name))))
 
 
-def _ending(done: subprocess.CompletedProcess[bytes]) -> str:
-    if done.returncode < 0:
+def _ending(code: int) -> str:
+    if code < 0:
         try:
-            name = signal.Signals(-done.returncode).name
+            name = signal.Signals(-code).name
         except ValueError:
-            name = f"signal {-done.returncode}"
+            name = f"signal {-code}"
         # An illegal instruction: a library that was made, or told, to use what this processor does not have.
         return f"was ended by {name}"
     # What it wrote may hold anything, so it is not repeated: a .pth or sitecustomize of the environment can print its secrets.
-    return f"ended with exit code {done.returncode}"
+    return f"ended with exit code {code}"

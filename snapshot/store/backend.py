@@ -7,21 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-from snapshot.errors import SnapshotError
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from contextlib import AbstractContextManager
 
-    from snapshot.model import Digest
-
-
-class StoreError(SnapshotError, OSError):
-    """The store cannot be read or written; the message names the path and the remedy."""
-
-
-class MissingBlobError(StoreError, LookupError):
-    """A blob that something refers to is not in the store."""
+    from snapshot.digest import Digest
 
 
 class StagedBlob(Protocol):

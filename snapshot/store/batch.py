@@ -7,9 +7,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from snapshot.digest import Descriptor, Digest
 from snapshot.errors import summarise
-from snapshot.model import Descriptor, Digest
-from snapshot.store.backend import StoreError
+from snapshot.store.errors import StoreError
 from snapshot.store.manifest import (
     CONFIG_TYPE,
     EMPTY,

@@ -16,8 +16,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
-from snapshot.model import Descriptor, Digest
-from snapshot.serialize import FormatError
+from snapshot.digest import Descriptor, Digest
+from snapshot.documents import FormatError
 from snapshot.store.manifest import CONTENT, LAYER_TYPE, decode_manifest
 
 if TYPE_CHECKING:

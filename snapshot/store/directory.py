@@ -11,10 +11,10 @@ from hashlib import sha256
 from io import FileIO
 from typing import TYPE_CHECKING, NoReturn
 
-from snapshot.model import Digest
-from snapshot.serialize import FormatError, Reader, canonical, parse
+from snapshot.digest import Digest
+from snapshot.documents import FormatError, Reader, canonical, parse
 from snapshot.store.area import Area, sweep
-from snapshot.store.backend import MissingBlobError, StoreError
+from snapshot.store.errors import MissingBlobError, StoreError
 from snapshot.store.locking import exclusive
 from snapshot.store.removed import FILE as REMOVED
 from snapshot.store.secret import FILE as KEY
@@ -28,7 +28,7 @@ _LAYOUT_VERSION = "1.0.0"
 
 #: What may lie in a directory that is to become a store: what a killed process left, or what a file system puts there.
 _OURS = frozenset({LAYOUT, INDEX, REMOVED, KEY, "blobs", "tmp", "cache", "lock", "lock.held", "lost+found"})
-_HEX = re.compile(r"[0-9a-f]{64}\Z")
+_HEX = r"[0-9a-f]{64}\Z"
 
 #: Blobs from this size on are synchronised to disk by the thread that wrote them, so that others go on compressing.
 #: The many small ones wait for `publish`, where one commit of the file system's journal serves most of them.
@@ -80,7 +80,7 @@ class DirectoryBackend:
             except FileNotFoundError:
                 return
         for name in sorted(names):
-            if _HEX.match(name):
+            if re.match(_HEX, name):
                 yield Digest.of_hex(name)
 
     @contextmanager

@@ -9,7 +9,7 @@ import time
 from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
-from snapshot.store.backend import StoreError
+from snapshot.store.errors import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
+from snapshot.digest import Descriptor, Digest, InvalidDigestError
+from snapshot.documents import FormatError, Reader, canonical, parse
 from snapshot.errors import SnapshotError
-from snapshot.model import Descriptor, Digest, InvalidDigestError
-from snapshot.serialize import FormatError, Reader, canonical, parse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -49,8 +49,8 @@ REF_NAME = "org.opencontainers.image.ref.name"
 CREATED = "org.opencontainers.image.created"
 
 _COMPONENT = r"[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*"
-_NAME = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})?\Z")
-_LIKE_A_DIGEST = re.compile(r"sha256:|[0-9a-f]{64}\Z")
+_NAME = rf"{_COMPONENT}(?:/{_COMPONENT})?\Z"  # compiled when first used: a restore does not
+_LIKE_A_DIGEST = r"sha256:|[0-9a-f]{64}\Z"
 
 
 class InvalidNameError(SnapshotError, ValueError):
@@ -91,8 +91,7 @@ class Manifest:
         return self.size + sum(blobs.values())
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """One entry of an index. `descriptor` is None when its digest is of an algorithm that we do not use."""
 
     raw: Mapping[str, Any]
@@ -133,8 +132,7 @@ class Row:
         return value if isinstance(value, str) else ""
 
 
-@dataclass(frozen=True, slots=True)
-class Index:
+class Index(NamedTuple):
     """index.json. `raw` is everything but its rows."""
 
     raw: Mapping[str, Any]
@@ -149,12 +147,12 @@ EMPTY = Index({"schemaVersion": 2, "mediaType": INDEX_TYPE}, ())
 
 def check_name(name: str) -> str:
     """Refuse a name that OCI's ref.name or a user of `resolve` could not tell apart."""
-    if not _NAME.match(name):
+    if not re.match(_NAME, name):
         raise InvalidNameError(
             f"{name!r} cannot name a snapshot: want NAME or NAME/VERSION, each of letters and digits "
             "with single '-', '.', '_', ':', '@' or '+' (or '--') between them"
         )
-    if _LIKE_A_DIGEST.match(name):
+    if re.match(_LIKE_A_DIGEST, name):
         raise InvalidNameError(f"{name!r} cannot name a snapshot: it looks like a digest; choose another name")
     return name
 

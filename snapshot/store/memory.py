@@ -8,13 +8,13 @@ from contextlib import contextmanager
 from io import BytesIO
 from typing import TYPE_CHECKING, BinaryIO
 
-from snapshot.serialize import digest_of
-from snapshot.store.backend import MissingBlobError
+from snapshot.documents import digest_of
+from snapshot.store.errors import MissingBlobError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from snapshot.model import Digest
+    from snapshot.digest import Digest
 
 
 class MemoryBackend:

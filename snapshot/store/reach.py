@@ -9,15 +9,15 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from snapshot.serialize import FormatError
-from snapshot.store.backend import MissingBlobError, StoreError
+from snapshot.documents import FormatError
+from snapshot.store.errors import MissingBlobError, StoreError
 from snapshot.store.manifest import ARTIFACT_TYPE, DOCUMENT_TYPES, MANIFEST_TYPE, children
 from snapshot.store.reading import DamagedBlobError, read_blob
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from snapshot.model import Descriptor
+    from snapshot.digest import Descriptor
     from snapshot.store.backend import Backend
     from snapshot.store.manifest import Row
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING, final
 
-from snapshot.store.backend import StoreError
+from snapshot.store.errors import StoreError
 from snapshot.store.manifest import Index, Row, decode_index, identify
 
 if TYPE_CHECKING:
     from types import TracebackType
     from typing import BinaryIO
 
-    from snapshot.model import Descriptor, Digest
+    from snapshot.digest import Descriptor, Digest
     from snapshot.store.backend import Backend
 
 #: At most this is asked of the file at once, so that a size that lies cannot claim memory.

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from snapshot.serialize import FormatError, Reader, canonical, parse
-from snapshot.store.backend import StoreError
+from snapshot.documents import FormatError, Reader, canonical, parse
+from snapshot.store.errors import StoreError
 from snapshot.store.manifest import Row, decode_row
 
 if TYPE_CHECKING:
@@ -29,8 +28,7 @@ class DamagedRemovedError(StoreError, ValueError):
     """A removed.json that cannot be read."""
 
 
-@dataclass(frozen=True, slots=True)
-class Tombstone:
+class Tombstone(NamedTuple):
     """A row that the index had. `removed` is when it was taken out, in seconds since the epoch (UTC), rounded up."""
 
     row: Row

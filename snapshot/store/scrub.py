@@ -9,10 +9,11 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from snapshot.digest import Digest
+from snapshot.documents import FormatError, canonical
 from snapshot.errors import summarise
-from snapshot.model import Digest
-from snapshot.serialize import FormatError, canonical, decode_snapshot
-from snapshot.store.backend import MissingBlobError, StoreError
+from snapshot.serialize import decode_snapshot
+from snapshot.store.errors import MissingBlobError, StoreError
 from snapshot.store.manifest import DOCUMENT_TYPES, Manifest, Row, children, decode_manifest, encode_descriptor
 from snapshot.store.reach import reach
 from snapshot.store.reading import load_index, read_blob, snapshot_of
@@ -22,13 +23,10 @@ from snapshot.store.removed import is_over, load_removed, replace_removed
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from snapshot.model import Descriptor
+    from snapshot.digest import Descriptor
     from snapshot.progress import Progress
     from snapshot.store.backend import Backend
     from snapshot.store.manifest import Index
-
-#: Seconds for which a collection spares what was removed, and what was written with nothing referring to it yet.
-GRACE = 3600.0
 
 _CHUNK = 1 << 20
 
@@ -75,7 +73,7 @@ class Housekeeping(Protocol):
         ...
 
 
-def collect(backend: Backend, *, grace: float = GRACE, dry_run: bool = False) -> Collected:
+def collect(backend: Backend, *, grace: float, dry_run: bool = False) -> Collected:
     """Delete the blobs that no row of the index reaches. Staged blobs are not in the store yet, so they are safe.
 
     For `grace` seconds after a removal the blobs that it gave up stay, and so do blobs that were written so lately that

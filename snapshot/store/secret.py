@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
-from snapshot.store.backend import StoreError
+from snapshot.store.errors import StoreError
 
 FILE = "variables.key"
 _SIZE = 32

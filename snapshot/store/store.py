@@ -7,12 +7,10 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from snapshot.documents import FormatError
 from snapshot.errors import SnapshotError, summarise
-from snapshot.serialize import FormatError, decode_snapshot
-from snapshot.store.backend import MissingBlobError, StoreError
-from snapshot.store.batch import Batch, BlobsVanishedError, Published
-from snapshot.store.contents import Contents
 from snapshot.store.directory import DirectoryBackend
+from snapshot.store.errors import MissingBlobError, StoreError
 from snapshot.store.manifest import (
     EMPTY,
     Manifest,
@@ -27,30 +25,26 @@ from snapshot.store.manifest import (
 )
 from snapshot.store.reading import VerifyingReader, load_index, open_blob, read_blob, snapshot_of
 from snapshot.store.removed import replace_index
-from snapshot.store.scrub import GRACE, Collected, Problem, check, collect, only_of
-from snapshot.store.summary import Summary, summarise_manifest
 
+# What finds a snapshot is imported here: a warm restore needs no more. What writes, collects and lists is imported by the methods
+# that do that.
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from snapshot.model import Descriptor, Digest, Snapshot
+    from snapshot.digest import Descriptor, Digest
+    from snapshot.model import Snapshot
     from snapshot.progress import Progress
     from snapshot.store.backend import Backend
+    from snapshot.store.batch import Batch
+    from snapshot.store.contents import Contents
+    from snapshot.store.scrub import Collected, Problem
+    from snapshot.store.summary import Summary
 
-__all__ = [
-    "AmbiguousSnapshotError",
-    "Batch",
-    "BlobsVanishedError",
-    "Collected",
-    "NoCacheError",
-    "Problem",
-    "Published",
-    "Store",
-    "UnknownSnapshotError",
-]
+#: Seconds for which a collection spares what was removed, and what was written with nothing referring to it yet.
+GRACE = 3600.0
 
-_PREFIX = re.compile(r"(?:sha256:)?([0-9a-f]{4,64})\Z")
+_PREFIX = r"(?:sha256:)?([0-9a-f]{4,64})\Z"
 
 
 class UnknownSnapshotError(SnapshotError, LookupError):
@@ -143,11 +137,15 @@ class Store:
         return _newest(same) if same else reference
 
     def snapshot(self, reference: Reference | str) -> Snapshot:
+        from snapshot.serialize import decode_snapshot
+
         config = self.manifest(reference).config
         return decode_snapshot(self.read(config), f"config {config.digest}")
 
     def summary(self, reference: Reference) -> Summary:
         """What a list says of a snapshot: a fraction of the time that `snapshot` takes, and as well verified."""
+        from snapshot.store.summary import summarise_manifest
+
         found = summarise_manifest(self.backend, reference)
         if found is None:
             self.snapshot(reference)  # says what is wrong with it
@@ -170,6 +168,8 @@ class Store:
 
         What it says was true when the snapshots were published: ask `has` before relying on a blob.
         """
+        from snapshot.store.contents import Contents
+
         manifests = {each.manifest.digest: each.manifest for each in self.references()}
 
         def read(digest: Digest) -> bytes | None:
@@ -183,6 +183,8 @@ class Store:
     @contextmanager
     def begin(self) -> Iterator[Batch]:
         """Start to publish a snapshot. What is not published when the context ends leaves no trace."""
+        from snapshot.store.batch import Batch
+
         with self.backend.staging() as staging:
             yield Batch(self, staging)
 
@@ -217,6 +219,8 @@ class Store:
 
         Whether the index has them still, or had them before, makes no difference.
         """
+        from snapshot.store.scrub import only_of
+
         given = tuple(references)
         keys = set(map(_key, given))
         others = [row for row in self._rows() if (each := self._reference(row)) is None or _key(each) not in keys]
@@ -245,10 +249,14 @@ class Store:
         What was removed, or written with nothing referring to it yet, less than `grace` seconds ago stays. A dry run
         changes nothing.
         """
+        from snapshot.store.scrub import collect
+
         return collect(self.backend, grace=grace, dry_run=dry_run)
 
     def check(self, progress: Progress | None = None) -> tuple[Problem, ...]:
         """Read everything and report all that is wrong."""
+        from snapshot.store.scrub import check
+
         return check(self.backend, progress)
 
     def identify(self, row: Row) -> Digest | None:
@@ -315,7 +323,7 @@ def _key(reference: Reference) -> tuple[str | None, Digest, str]:
 
 
 def _begins(reference: Reference, text: str) -> bool:
-    match = _PREFIX.match(text)
+    match = re.match(_PREFIX, text)
     return match is not None and reference.snapshot.hex.startswith(match[1])
 
 

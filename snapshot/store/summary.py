@@ -6,13 +6,16 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from snapshot.model import Descriptor, Digest, Kind
+from snapshot.digest import Descriptor, Digest
 from snapshot.store.manifest import CONFIG_TYPE
 from snapshot.store.reading import read_blob
 
 if TYPE_CHECKING:
     from snapshot.store.backend import Backend
     from snapshot.store.manifest import Reference
+
+#: `Kind.DISTRIBUTION` as the config has it: a list needs nothing else of `snapshot.model`.
+_DISTRIBUTION = "distribution"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ def summarise_manifest(backend: Backend, reference: Reference) -> Summary | None
         described = json.loads(read_blob(backend, config))
         return Summary(
             python=_text(described["interpreter"]["version"]),
-            distributions=sum(layer["kind"] == Kind.DISTRIBUTION for layer in described["layers"]),
+            distributions=sum(layer["kind"] == _DISTRIBUTION for layer in described["layers"]),
             parity_root=Digest(described["parity_root"]),
             packed_bytes=len(data) + sum(sizes.values()),
         )

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from snapshot.serialize import digest_of
-from snapshot.store.backend import MissingBlobError
+from snapshot.documents import digest_of
+from snapshot.store.errors import MissingBlobError
 
 if TYPE_CHECKING:
-    from snapshot.model import Digest
+    from snapshot.digest import Digest
     from snapshot.store.backend import Backend, Staging
 
 ABSENT = digest_of(b"never stored")

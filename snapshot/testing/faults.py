@@ -7,13 +7,13 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
-from snapshot.store.backend import StoreError
+from snapshot.store.errors import StoreError
 from snapshot.store.scrub import Housekeeping
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from snapshot.model import Digest
+    from snapshot.digest import Digest
     from snapshot.store.backend import Backend, StagedBlob, Staging
 
 #: `full`: each operation that writes fails from then on, as on a disk without space. `crash`: everything does, with a

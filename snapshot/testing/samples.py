@@ -5,8 +5,10 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING
 
-from snapshot.model import Descriptor, Digest, Environment, Interpreter, Kind, Layer, Snapshot
-from snapshot.serialize import digest_of, encode_snapshot
+from snapshot.digest import Descriptor, Digest
+from snapshot.documents import digest_of
+from snapshot.model import Environment, Interpreter, Kind, Layer, Snapshot
+from snapshot.serialize import encode_snapshot
 from snapshot.store.manifest import LAYER_TYPE, RECORD_TYPE, TREE_TYPE
 
 if TYPE_CHECKING:

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from benchmarks.contenders.archives import tar_gz, tar_zstd
 from benchmarks.contenders.borg import Borg
 from benchmarks.contenders.casync import Casync
 from benchmarks.contenders.env_pack import EnvPack
+from benchmarks.contenders.hashed import HashedTar, hashed_copy
 from benchmarks.contenders.lineup import SLOW, line_up
 from benchmarks.contenders.ours import Envparity
 from benchmarks.contenders.restic import Restic
@@ -53,6 +55,7 @@ def listing(path):
 PACKERS = {
     "zstd": lambda: tar_zstd(tools()),
     "tar": lambda: tar_gz(tools()),
+    "sha256sum": lambda: HashedTar(tools()),
     "borg": lambda: Borg(shutil.which("borg"), tools().env, 3),
     "restic": lambda: Restic(shutil.which("restic"), tools().env, "max"),
     "casync": lambda: Casync(shutil.which("casync")),
@@ -78,6 +81,23 @@ def test_what_is_packed_comes_back(tmp_path, program):
     assert listing(inside if inside.exists() else destination) == listing(prefix)
     assert first > 300_000
     assert (packer.kept(place) < 1.5 * first) is packer.shares
+
+
+def test_what_hashes_too_has_the_digest_of_every_file(tmp_path):
+    prefix, place = tmp_path / "env", tmp_path / "place"
+    place.mkdir()
+    make_tree(prefix)
+    call(HashedTar(tools()).pack(place, prefix, "1").argv)
+    call(hashed_copy(tools(), prefix, tmp_path / "copy", place / "copied").argv)
+    assert listing(tmp_path / "copy") == listing(prefix)
+    wanted = {
+        f"./{path.relative_to(prefix)}": sha256(path.read_bytes()).hexdigest()
+        for path in prefix.rglob("*")
+        if path.is_file() and "lib64" not in path.parts
+    }
+    for name in ("1.tar.zst.files", "copied"):
+        rows = [line.split(maxsplit=1) for line in (place / name).read_text().splitlines()]
+        assert {path: digest for digest, path in rows} == wanted
 
 
 @pytest.mark.parametrize("cache", ["base", "cache"])

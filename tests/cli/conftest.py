@@ -11,8 +11,10 @@ from click.testing import CliRunner
 import snapshot
 from diffing.testing import description, file, layer
 from registration.cli import main
-from snapshot.model import Descriptor, Finding, Kind
-from snapshot.serialize import digest_of, encode_snapshot, encode_tree
+from snapshot.digest import Descriptor
+from snapshot.documents import digest_of
+from snapshot.model import Finding, Kind
+from snapshot.serialize import encode_snapshot, encode_tree
 from snapshot.store import Problem, Store
 
 PARITY = digest_of(b"parity")

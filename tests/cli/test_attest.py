@@ -14,8 +14,9 @@ from diffing import dsse, keys
 from diffing.modeldigest import model_digest
 from diffing.report import Coverage, SideSummary, Unknown, Waiver
 from diffing.verdict import Verdict
-from snapshot.model import Digest
-from snapshot.serialize import digest_of, encode_snapshot
+from snapshot.digest import Digest
+from snapshot.documents import digest_of
+from snapshot.serialize import encode_snapshot
 from tests.attested import GOLDEN, MODEL, TEST_KEY, TEST_PUB, difference, digest, report
 
 PUB = GOLDEN / "test-key.pem.pub"

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from snapshot.serialize import digest_of
+from snapshot.documents import digest_of
 
 
 def options_of(library):

@@ -12,7 +12,7 @@ import pytest
 
 from diffing import attesting, dsse, keys
 from diffing.modeldigest import model_digest
-from snapshot.serialize import canonical
+from snapshot.documents import canonical
 from tests.attested import CREATED, GOLDEN, TEST_KEY, TEST_PUB, report
 
 PAGE = (Path(__file__).parents[2] / "docs" / "attestation.md").read_text()

@@ -10,7 +10,7 @@ from diffing import attesting, dsse, keys
 from diffing.attesting import Waived, read, statement
 from diffing.report import SideSummary, Waiver
 from diffing.verdict import Verdict
-from snapshot.serialize import canonical
+from snapshot.documents import canonical
 from tests.attested import CREATED, GOLDEN, MODEL, TEST_KEY, TEST_PUB, digest, report
 
 PINNED = (GOLDEN / "statement.json").read_bytes()

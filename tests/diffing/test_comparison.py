@@ -9,8 +9,9 @@ import pytest
 from diffing import DiffError, FactChange, FileCounts, compare
 from diffing.errors import MissingTreeError
 from diffing.testing import description, file, layer, link
-from snapshot.model import Description, Kind
-from snapshot.serialize import digest_of
+from snapshot.description import Description
+from snapshot.documents import digest_of
+from snapshot.model import Kind
 
 
 def distribution(name, version, *entries, mount=""):

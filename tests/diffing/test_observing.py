@@ -8,13 +8,13 @@ import pytest
 
 from diffing.observing.sides import change_of_version
 from diffing.testing import description, file, full_facts, layer, link
+from snapshot.documents import digest_of
 from snapshot.facts.model import (
     Build,
     Module,
     Source,
 )
 from snapshot.model import Finding, Kind
-from snapshot.serialize import digest_of
 from tests.diffing.described import SITE, base, dist, env, only, said, seen, unowned
 
 # -- versions

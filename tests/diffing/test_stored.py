@@ -10,8 +10,9 @@ from diffing import compare
 from diffing.errors import MissingTreeError
 from diffing.observing import observe
 from snapshot import Description, Store, load
+from snapshot.documents import FormatError, canonical
 from snapshot.model import Kind
-from snapshot.serialize import FormatError, canonical, decode_tree
+from snapshot.serialize import decode_tree
 from tests.building import as_given, built, file, link, publish
 
 SAME = built(file("same.py", b"1"), kind=Kind.DISTRIBUTION, name="same")

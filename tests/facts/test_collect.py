@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
@@ -10,9 +11,9 @@ from pathlib import Path
 import pytest
 
 import snapshot
+from snapshot.description import NO_FACTS
 from snapshot.facts.document import encode_facts
 from snapshot.facts.model import Source, StartupHook
-from snapshot.model import NO_FACTS
 from snapshot.store import Store
 from snapshot.store.manifest import FACTS_TYPE
 from tests.handmade import HandMade, recorded
@@ -314,11 +315,15 @@ def test_another_library_of_the_system_is_noticed(env, store, monkeypatch, tmp_p
 def test_the_fingerprint_is_taken_once(env, store, monkeypatch):
     taken = []
 
-    def fingerprint(python, *, environ):
-        taken.append((python, environ))
-        return snapshot.facts.model.Numeric((("libm", "version", str(len(taken))),), ())
+    class Fingerprinting(contextlib.nullcontext):
+        def __init__(self, python, *, environ, seconds=0):
+            super().__init__(self)
+            taken.append((python, environ))
 
-    monkeypatch.setattr("snapshot.facts.numeric.fingerprint", fingerprint)
+        def result(self):
+            return snapshot.facts.model.Numeric((("libm", "version", str(len(taken))),), ())
+
+    monkeypatch.setattr("snapshot.facts.numeric.Fingerprinting", Fingerprinting)
 
     def capture(**variables):
         snapshot.capture(env.path, store, name="env", interpreter=False, variables=variables, fingerprint=True)
@@ -343,10 +348,10 @@ def test_the_fingerprint_is_taken_once(env, store, monkeypatch):
 def test_a_fingerprint_that_fails_is_a_finding(env, store, monkeypatch):
     from snapshot.facts.numeric import FingerprintError
 
-    def fingerprint(*_, **__):
+    def result(_):
         raise FingerprintError("the numeric probe was ended by SIGILL")
 
-    monkeypatch.setattr("snapshot.facts.numeric.fingerprint", fingerprint)
+    monkeypatch.setattr("snapshot.facts.numeric.Fingerprinting.result", result)
     captured = snapshot.capture(env.path, store, name="env", interpreter=False, fingerprint=True)
     assert [(each.kind, each.detail) for each in captured.findings if each.kind == "no-fingerprint"] == [
         ("no-fingerprint", "the numeric probe was ended by SIGILL")

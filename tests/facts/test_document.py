@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from snapshot.documents import FormatError, UnsupportedSchemaError, canonical
 from snapshot.facts.document import FACTS_SCHEMA, decode_facts, encode_facts
 from snapshot.facts.model import Facts, Module, Variable, Variables
-from snapshot.serialize import FormatError, UnsupportedSchemaError, canonical
 
 
 def decode(**document):

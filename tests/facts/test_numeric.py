@@ -7,6 +7,7 @@ import math
 import re
 import shlex
 import shutil
+import signal
 import struct
 import subprocess
 import sys
@@ -17,7 +18,7 @@ import pytest
 
 from snapshot.errors import SnapshotError
 from snapshot.facts.model import Measurement
-from snapshot.facts.numeric import FingerprintError, fingerprint, parse
+from snapshot.facts.numeric import FingerprintError, Fingerprinting, fingerprint, parse
 
 ROW = {"name": "sin", "group": "libm", "dtype": "float64", "digest": "sha256:00", "sample": ["0x1.0p+0"]}
 ANSWER = {"backend": [["b", "x", 2], ["a", "y", "z"], ["a", "y", "z"]], "measurements": [ROW, {**ROW, "name": "cos"}]}
@@ -189,3 +190,16 @@ def test_libraries_that_are_loaded_are_asked(tmp_path, name, source, rows):
     assert set(found.backend) - set(fingerprint(python).backend) == rows | {
         (next(iter(rows))[0], "library", re.sub("-[0-9a-f]{8}", "", name))
     }
+
+
+def test_an_answer_that_was_there_in_time_counts_whenever_it_is_asked(stand_in):
+    python = stand_in(f"echo envparity-numeric:{shlex.quote(json.dumps(ANSWER))}\n")
+    with Fingerprinting(python, seconds=0) as probe:
+        probe._process.wait()
+        assert probe.result() == parse(ANSWER)
+
+
+def test_a_probe_that_nobody_waits_for_is_killed(stand_in):
+    with Fingerprinting(stand_in("exec sleep 1000\n")) as probe:
+        process = probe._process
+    assert process.returncode == -signal.SIGKILL

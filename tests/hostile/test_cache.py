@@ -47,6 +47,7 @@ def blueprint_path(ground):
 HARM = {
     "a directory": lambda row: row["directories"].append("../evil"),
     "an absolute directory": lambda row: row["directories"].append("/tmp/evil"),
+    "a layer's directory": lambda row: row["files"][0][6].append("../evil"),
     "a file": lambda row: row["files"][0].__setitem__(2, ["../evil"]),
     "a mount": lambda row: row["files"][0].__setitem__(1, ".."),
     "a template": lambda row: row["templates"][0].__setitem__(0, "../evil"),

@@ -9,9 +9,11 @@ import pytest
 
 from snapshot import verify
 from snapshot.codec import pack_small
-from snapshot.model import Descriptor, Environment
-from snapshot.serialize import UnsupportedSchemaError, encode_snapshot
-from snapshot.store.backend import MissingBlobError
+from snapshot.digest import Descriptor
+from snapshot.documents import UnsupportedSchemaError
+from snapshot.model import Environment
+from snapshot.serialize import encode_snapshot
+from snapshot.store.errors import MissingBlobError
 from tests.building import INTERPRETER, built, file, publish, snapshot_of
 
 ANY = "sha256:" + "ab" * 32

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from snapshot.model import HOME, LARGEST_NOTE, MODEL_MOUNT, Entry, Kind
-from snapshot.serialize import FormatError
+from snapshot.documents import FormatError
+from snapshot.home import HOME, MODEL_MOUNT
+from snapshot.model import LARGEST_NOTE, Entry, Kind
 from snapshot.trees import read_note
 from tests.building import as_given, built, file, link, tar_of
 

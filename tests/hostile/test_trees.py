@@ -6,8 +6,9 @@ import json
 
 import pytest
 
-from snapshot.model import PYTHON_MOUNT, Environment, Kind
-from snapshot.serialize import canonical
+from snapshot.documents import canonical
+from snapshot.home import PYTHON_MOUNT
+from snapshot.model import Environment, Kind
 from tests.building import ENVIRONMENT, INTERPRETER, as_given, built, directory, file, link, tar_of, with_layer
 
 DIGEST = "ab" * 32

@@ -7,6 +7,7 @@ import pytest
 
 import diffing
 import snapshot
+import snapshot.store
 
 HEAVY = (
     "click",
@@ -18,6 +19,27 @@ HEAVY = (
     "mlflow",
     "piptools",
     "subprocess",
+)
+
+#: What a restore needs only when something is not in the node's cache, beside all that captures, verifies and collects.
+COLD = (
+    "zstandard",
+    "subprocess",
+    "tempfile",
+    "concurrent.futures",
+    "snapshot.supply",
+    "snapshot.trees",
+    "snapshot.model",
+    "snapshot.description",
+    "snapshot.facts",
+    "snapshot.serialize",
+    "snapshot.relocate",
+    "snapshot.flattening",
+    "snapshot.store.backend",
+    "snapshot.store.batch",
+    "snapshot.store.contents",
+    "snapshot.store.scrub",
+    "snapshot.store.summary",
 )
 
 
@@ -50,8 +72,13 @@ def test_importing_the_packages_imports_nothing_heavy():
 
 
 def test_a_warm_restore_imports_nothing_that_only_a_cold_one_needs():
-    code = (
-        "import sys, snapshot.restoring, snapshot.store.store\n"
-        "print([name for name in ('zstandard', 'subprocess', 'snapshot.supply', 'snapshot.trees') if name in sys.modules])"
-    )
+    code = f"import sys, snapshot.restoring, snapshot.store.store; print([name for name in {COLD!r} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout == "[]\n"
+
+
+def test_the_store_finds_what_it_is_asked_for():
+    for name in snapshot.store.__all__:
+        assert getattr(snapshot.store, name) is not None
+    assert set(snapshot.store.__all__) <= set(dir(snapshot.store))
+    with pytest.raises(AttributeError, match="has no attribute 'nothing'"):
+        _ = snapshot.store.nothing

@@ -8,8 +8,8 @@ import time
 import pytest
 
 import snapshot
+from snapshot.documents import digest_of
 from snapshot.retention import RetentionError, is_tag
-from snapshot.serialize import digest_of
 from snapshot.store import UnknownSnapshotError
 from snapshot.store.memory import MemoryBackend
 from snapshot.testing.samples import blob_of, publish_sample

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from diffing.testing import file
 from snapshot.apart import decode_apart, only
-from snapshot.serialize import FormatError, canonical, encode_tree
+from snapshot.documents import FormatError, canonical
+from snapshot.serialize import encode_tree
 
 from .strategies import PATHS, TREES, entries, in_order
 

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from snapshot.arrangement import Group, bases_of, groups_of
+from snapshot.documents import digest_of
 from snapshot.model import Kind, Layer
-from snapshot.serialize import digest_of
 
 NAMES = st.sampled_from(["numpy", "scipy", "pandas"])
 CONTENTS = st.integers(0, 12)

@@ -14,7 +14,7 @@ from diffing import dsse, keys
 from diffing.attesting import StatementError, read, statement
 from diffing.report import Counts, Coverage, PolicySummary, SideSummary, Unknown, Waiver
 from diffing.verdict import Flag, Verdict
-from snapshot.serialize import canonical
+from snapshot.documents import canonical
 from tests.attested import CREATED, GOLDEN, TEST_KEY, TEST_PUB, difference, report
 
 law = settings(deadline=None)

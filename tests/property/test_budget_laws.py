@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from snapshot.budgeting import together
-from snapshot.model import Descriptor
-from snapshot.serialize import digest_of
+from snapshot.digest import Descriptor
+from snapshot.documents import digest_of
 from snapshot.sizing import Version
 from snapshot.store import Manifest, Store
 from snapshot.store.manifest import CONFIG_TYPE, LAYER_TYPE

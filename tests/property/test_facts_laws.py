@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from snapshot.documents import FormatError, canonical
 from snapshot.facts.document import decode_facts, encode_facts
 from snapshot.facts.model import Facts
-from snapshot.serialize import FormatError, canonical
 from tests.property.facts import FACTS
 
 

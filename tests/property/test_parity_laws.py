@@ -9,7 +9,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from snapshot.blueprint import file_time
-from snapshot.model import FIXED_MTIME, Digest, Kind, Layer
+from snapshot.digest import Digest
+from snapshot.home import FIXED_MTIME
+from snapshot.model import Kind, Layer
 from snapshot.parity import console_script, counted, parity_of, parity_root, rule_for_path
 from tests.building import ENVIRONMENT, INTERPRETER
 

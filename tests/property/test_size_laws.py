@@ -8,10 +8,10 @@ import posixpath
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from snapshot.digest import Descriptor
+from snapshot.documents import digest_of
 from snapshot.excluding import Excludes, Matcher
-from snapshot.model import Descriptor
 from snapshot.scan import Found
-from snapshot.serialize import digest_of
 from snapshot.sizing import Version, growth, members, versions_of, weigh
 from snapshot.store import Manifest, Store
 from snapshot.store.manifest import CONFIG_TYPE, LAYER_TYPE, RECORD_TYPE, TREE_TYPE

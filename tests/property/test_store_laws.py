@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from snapshot.model import Descriptor
-from snapshot.serialize import digest_of
+from snapshot.digest import Descriptor
+from snapshot.documents import digest_of
 from snapshot.store import AmbiguousSnapshotError, InvalidNameError, Store, UnknownSnapshotError, check_name
 from snapshot.store.manifest import (
     CONFIG_TYPE,

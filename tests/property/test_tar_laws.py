@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 
 from snapshot import archive
 from snapshot.codec import DamagedLayerError
-from snapshot.model import FIXED_MTIME, Digest, Entry, Kind, Layer
+from snapshot.digest import Digest
+from snapshot.home import FIXED_MTIME
+from snapshot.model import Entry, Kind, Layer
 from snapshot.scan import decode, encode
 from snapshot.unpack import Unpacker, read_layer
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
-from snapshot.relocate import Place, Places, link_template, render, script_template
+from snapshot.relocate import Place, Places, link_template, script_template
+from snapshot.substitution import render
 
 from .strategies import AFTER, BEFORE, DIRECTORIES
 

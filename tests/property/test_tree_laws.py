@@ -8,19 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from snapshot.documents import FormatError, canonical, digest_of
 from snapshot.errors import SnapshotError
 from snapshot.model import Finding, Record
-from snapshot.serialize import (
-    FormatError,
-    canonical,
-    decode_record,
-    decode_snapshot,
-    decode_tree,
-    digest_of,
-    encode_record,
-    encode_snapshot,
-    encode_tree,
-)
+from snapshot.serialize import decode_record, decode_snapshot, decode_tree, encode_record, encode_snapshot, encode_tree
 from snapshot.testing.samples import sample_snapshot
 
 from .strategies import NAMES, TREES

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from snapshot.model import Descriptor
-from snapshot.serialize import digest_of, encode_snapshot
+from snapshot.digest import Descriptor
+from snapshot.documents import digest_of
+from snapshot.serialize import encode_snapshot
 from snapshot.store import Store
 from snapshot.store import contents as module
 from snapshot.store.manifest import BASE, CONTENT, LAYER_TYPE

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from snapshot.serialize import digest_of
+from snapshot.documents import digest_of
 from snapshot.store import Store, StoreError
 from snapshot.store.area import STALE, Area, sweep
 from snapshot.store.directory import DirectoryBackend

@@ -7,12 +7,13 @@ import time
 
 import pytest
 
-from snapshot.serialize import canonical, digest_of
+from snapshot.documents import canonical, digest_of
 from snapshot.store import Store, StoreError
 from snapshot.store.manifest import EMPTY, decode_index
 from snapshot.store.memory import MemoryBackend
 from snapshot.store.removed import FILE, DamagedRemovedError, load_removed, replace_index
-from snapshot.store.scrub import GRACE, forget
+from snapshot.store.scrub import forget
+from snapshot.store.store import GRACE
 from snapshot.testing.faults import FaultyBackend, SimulatedCrash
 from snapshot.testing.samples import blob_of, publish_sample
 

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from snapshot.model import Descriptor
-from snapshot.serialize import FormatError, canonical, digest_of
+from snapshot.digest import Descriptor
+from snapshot.documents import FormatError, canonical, digest_of
 from snapshot.store.manifest import (
     ARTIFACT_TYPE,
     CONFIG_TYPE,

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from snapshot.digest import Descriptor
+from snapshot.documents import digest_of
 from snapshot.errors import SnapshotError
-from snapshot.model import Descriptor
-from snapshot.serialize import digest_of
 from snapshot.store import DamagedBlobError, Store, StoreError
 from snapshot.store.directory import DirectoryBackend
 from snapshot.testing.conformance import publish

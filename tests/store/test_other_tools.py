@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from snapshot.serialize import FormatError, canonical, digest_of
+from snapshot.documents import FormatError, canonical, digest_of
 from snapshot.store import MissingBlobError, NameTakenError, Store, UnknownSnapshotError
 from snapshot.store.memory import MemoryBackend
 from snapshot.testing.samples import publish_sample, sample_snapshot

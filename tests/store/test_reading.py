@@ -6,8 +6,8 @@ import io
 
 import pytest
 
-from snapshot.model import Descriptor
-from snapshot.serialize import digest_of
+from snapshot.digest import Descriptor
+from snapshot.documents import digest_of
 from snapshot.store import DamagedBlobError, DamagedIndexError, MissingBlobError, Store
 from snapshot.store.memory import MemoryBackend
 from snapshot.store.reading import VerifyingReader

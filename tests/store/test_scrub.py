@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from snapshot.model import Descriptor
-from snapshot.serialize import canonical, digest_of, encode_snapshot
+from snapshot.digest import Descriptor
+from snapshot.documents import canonical, digest_of
+from snapshot.serialize import encode_snapshot
 from snapshot.store import Collected, Problem, Store, StoreError
 from snapshot.store.manifest import TREE_TYPE
 from snapshot.store.memory import MemoryBackend

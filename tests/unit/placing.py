@@ -6,7 +6,8 @@ import os
 import stat
 from pathlib import Path
 
-from snapshot.model import FIXED_MTIME, Kind
+from snapshot.home import FIXED_MTIME
+from snapshot.model import Kind
 from snapshot.store import Store
 from tests.building import built, file, link, publish
 

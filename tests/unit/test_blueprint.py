@@ -7,9 +7,12 @@ from dataclasses import replace
 
 import pytest
 
-from snapshot.blueprint import Blueprint, UnsafeSnapshotError, blueprint_of, file_time, leads_out
-from snapshot.model import FIXED_MTIME, PYTHON_MOUNT, Environment, Kind
-from snapshot.serialize import decode_tree, digest_of
+from snapshot.blueprint import Blueprint, file_time
+from snapshot.documents import digest_of
+from snapshot.flattening import UnsafeSnapshotError, blueprint_of, leads_out
+from snapshot.home import FIXED_MTIME, PYTHON_MOUNT
+from snapshot.model import Environment, Kind
+from snapshot.serialize import decode_tree
 from tests.building import ENVIRONMENT, INTERPRETER, built, directory, file, link, snapshot_of
 
 ID = digest_of(b"a snapshot")
@@ -91,6 +94,19 @@ def test_layers_may_share_directories():
     one = built(file("lib/p/a"), directory("lib/p/hollow"))
     other = built(file("lib/p/b"), directory("lib/p/hollow"), kind=Kind.DISTRIBUTION, name="p")
     assert flat(one, other).directories == ["lib", "lib/p", "lib/p/hollow"]
+
+
+def test_a_directory_that_one_layer_needs_is_made_with_it():
+    one = built(
+        file("lib/p/a", b"1"), file("lib/p/own/deep/b", b"2"), file("lib/q/shared/c", b"3"), directory("lib/hollow")
+    )
+    other = built(file("lib/p/d", b"4"), file("lib/q/shared/e/f", b"5"), kind=Kind.DISTRIBUTION, name="p")
+    links = built(link("lib/r/l", "x"), kind=Kind.ENVIRONMENT, name="environment")
+    made = flat(one, other, links)
+    own = {files.paths[0]: files.directories for files in made.files}
+    assert own == {"lib/p/a": ["lib/hollow", "lib/p/own", "lib/p/own/deep"], "lib/p/d": ["lib/q/shared/e"]}
+    others = set(made.directories) - {path for paths in own.values() for path in paths}
+    assert others == {"lib", "lib/p", "lib/q", "lib/q/shared", "lib/r"}
 
 
 def test_the_same_path_in_two_mounts_is_two_places():

@@ -12,7 +12,7 @@ import pytest
 
 from snapshot import bytecode
 from snapshot.blueprint import file_time
-from snapshot.model import FIXED_MTIME
+from snapshot.home import FIXED_MTIME
 
 MAGIC = importlib.util.MAGIC_NUMBER
 TAG = sys.implementation.cache_tag

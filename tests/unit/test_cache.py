@@ -7,9 +7,11 @@ import threading
 
 import pytest
 
-from snapshot.blueprint import Blueprint, blueprint_of
+from snapshot.blueprint import Blueprint
 from snapshot.cache import LayerCache
-from snapshot.serialize import decode_tree, digest_of
+from snapshot.documents import digest_of
+from snapshot.flattening import blueprint_of
+from snapshot.serialize import decode_tree
 from tests.building import built, file, snapshot_of
 
 LAYER, ID = digest_of(b"layer"), digest_of(b"snapshot")

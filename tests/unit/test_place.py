@@ -125,10 +125,10 @@ def test_a_file_that_has_all_the_links_it_can_have_is_copied(store, tmp_path, mo
     restore("x", tmp_path / "first", store)
     original = os.link
 
-    def full(source, target):
+    def full(source, target, **options):
         if source.endswith(b"/a.py"):
             raise OSError(errno.EMLINK, "Too many links", source)
-        original(source, target)
+        original(source, target, **options)
 
     monkeypatch.setattr(place.os, "link", full)
     done = restore("x", tmp_path / "env", store, link="hardlink")
@@ -142,7 +142,7 @@ def test_a_file_that_has_all_the_links_it_can_have_is_copied(store, tmp_path, mo
 def test_whatever_says_that_links_do_not_work_leads_to_copies(store, tmp_path, monkeypatch, code):
     restore("x", tmp_path / "first", store)
 
-    def refused(*_):
+    def refused(*_, **options):
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(place.os, "link", refused)
@@ -156,7 +156,7 @@ def test_whatever_says_that_links_do_not_work_leads_to_copies(store, tmp_path, m
 def test_whatever_is_broken_is_no_reason_to_copy(store, tmp_path, monkeypatch, code):
     restore("x", tmp_path / "first", store)
 
-    def broken(*_):
+    def broken(*_, **options):
         raise OSError(code, os.strerror(code))
 
     monkeypatch.setattr(place.os, "link", broken)

@@ -8,16 +8,8 @@ import sys
 
 import pytest
 
-from snapshot.relocate import (
-    Place,
-    Places,
-    UnknownTokenError,
-    link_template,
-    render,
-    rpath_component,
-    script_template,
-    venv_config_template,
-)
+from snapshot.relocate import Place, Places, link_template, rpath_component, script_template, venv_config_template
+from snapshot.substitution import UnknownTokenError, render
 
 PREFIX, BASE, SOURCE = "/opt/env", "/opt/pyenv/3.11", "/home/me/app"
 PLACES = Places(

@@ -10,10 +10,11 @@ from hashlib import sha256
 
 import pytest
 
-from snapshot.blueprint import blueprint_of
+from snapshot.documents import digest_of
+from snapshot.flattening import blueprint_of
 from snapshot.model import Environment, Kind
 from snapshot.rendering import DestinationNameError, Rendering
-from snapshot.serialize import decode_tree, digest_of
+from snapshot.serialize import decode_tree
 from tests.building import ENVIRONMENT, INTERPRETER, built, file, link, snapshot_of
 
 RECORD = b'../../bin/tool,\nplain.py,sha256=abc,3\n"../../bin/a,b",\nx.dist-info/RECORD,,\n'

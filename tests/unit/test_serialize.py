@@ -6,21 +6,17 @@ import json
 
 import pytest
 
-from snapshot.model import Digest, Entry, Finding, InvalidDigestError, Kind, Layer, Record
+from snapshot.digest import Digest, InvalidDigestError
+from snapshot.documents import FormatError, Reader, UnsupportedSchemaError, canonical, digest_of, parse
+from snapshot.model import Entry, Finding, Kind, Layer, Record
 from snapshot.serialize import (
-    FormatError,
-    Reader,
-    UnsupportedSchemaError,
-    canonical,
     check_path,
     decode_layer,
     decode_record,
     decode_tree,
-    digest_of,
     encode_layer,
     encode_record,
     encode_tree,
-    parse,
 )
 from tests.building import built, file
 

@@ -16,7 +16,7 @@ from registration import tags
 from registration.deploying import deploy
 from registration.events import Log
 from registration.resolving import MistakenError, Resolution, Target
-from snapshot.model import RECEIPT
+from snapshot.home import RECEIPT
 from snapshot.store import Store
 
 pytestmark = pytest.mark.mlflow

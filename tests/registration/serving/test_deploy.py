@@ -18,7 +18,7 @@ from registration.claiming import OccupiedError
 from registration.cli import main
 from registration.deploying import deploy
 from registration.resolving import NotDeployableError
-from snapshot.model import DEPLOYMENT, RECEIPT
+from snapshot.home import DEPLOYMENT, RECEIPT
 
 pytestmark = pytest.mark.mlflow
 
