@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import nullcontext
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from snapshot.forked import balanced, run_all, shares
 from snapshot.memory import kept
 from snapshot.progress import counter
 from snapshot.room import bases_of, unpacking, work
+from snapshot.store.manifest import DELTA_TYPE
 from snapshot.stretches import Log
 from snapshot.tars import NoSpaceError, Tars, blob_of
 from snapshot.trees import StoredTrees, read_record
@@ -85,7 +87,9 @@ class Supply:
         return blueprint
 
     def _add(self, layers: list[Layer], advance: Callable[[int], None]) -> None:
-        with kept(), Log(self._cache.directory, _MEMORY) as log:
+        content = self._load()[0].content
+        rows = any(layer.diff_id in content and content[layer.diff_id].media_type == DELTA_TYPE for layer in layers)
+        with kept() if rows else nullcontext(), Log(self._cache.directory, _MEMORY) as log:
             for layer in layers:
                 self._cache.add(layer.tree, partial(self.unpack, layer, advance=advance, log=log))
 
