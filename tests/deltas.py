@@ -86,6 +86,10 @@ class Shelf:
         blob = delta_of(base, part, plan) if blob is None else blob
         self._add(part, blob, DELTA_TYPE, {BASE: base.layer.diff_id})
 
+    @property
+    def store(self):
+        return Store(self._backend)
+
     def read(self, part):
         return b"".join(map(bytes, Tars(Store(self._backend), self.content).chunks(part.layer.diff_id, "any")))
 
