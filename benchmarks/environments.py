@@ -130,7 +130,7 @@ class Builder:
             "bytecode": recipe.bytecode,
             "torch": TORCH if recipe.torch else None,
         }
-        if not mark.exists() or json.loads(mark.read_bytes()) != wanted:
+        if not mark.exists() or json.loads(mark.read_bytes()) != wanted or not self._in_cache(recipe, home):
             self._say(f"building the environment {recipe.name}")
             self._settling.clear(home)
             home.mkdir(parents=True)
@@ -165,6 +165,21 @@ class Builder:
         wanted = lock.with_suffix(".in")
         wanted.write_text("".join(f"{line}\n" for line in packages(recipe)))
         self._run([self._uv, "pip", "compile", "--python", python, *source, "--output-file", lock, wanted])
+
+    def _in_cache(self, recipe: Recipe, home: Path) -> bool:
+        """Whether uv could install it again from its cache alone, as it has to when it is measured. It cannot when that cache is
+        another one than the one with which the environment was built.
+        """
+        python = home / "env" / "bin" / "python"
+        command = [self._uv, "pip", "install", "--offline", "--dry-run", "--reinstall", "--python", python]
+        done = subprocess.run(
+            [*command, *source_of(recipe, home), *packages(recipe)],
+            env=self._environ,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            check=False,
+        )
+        return done.returncode == 0
 
     def _run(self, command: Sequence[str | Path]) -> str:
         done = subprocess.run(
