@@ -129,8 +129,8 @@ def dictionary_of(data: Piece) -> Dictionary | None:
 
 def pack_against(dictionary: Dictionary | None, data: Piece, effort: Effort) -> bytes:
     """One frame of `data`, with bytes that the reader has too as its dictionary."""
-    # The match finder must know most of the dictionary, so its table grows with what is to be found in it. A quarter of all
-    # positions is enough: matches are long. Twice or four times the table takes a tenth or a fifth more time and saves nothing.
+    # The match finder must know most of the dictionary, so its table grows with what is to be found in it. Not every position
+    # needs room there: matches are long (docs/format.md, "Figures").
     known = len(dictionary) if dictionary is not None else 0
     table = min((known + len(data)).bit_length() - effort.sparse_log, _LARGEST_TABLE)
     parameters = zstandard.ZstdCompressionParameters.from_level(

@@ -83,12 +83,6 @@ class Tar:
         for done in range(0, length, CHUNK):
             yield self.read((offset + done, min(CHUNK, length - done)))
 
-    def digest(self) -> Digest:
-        hashed = sha256()
-        for piece in self.pieces(0, self.size):
-            hashed.update(piece)
-        return Digest.of_hex(hashed.hexdigest())
-
     def close(self) -> None:
         self._file.close()
 
@@ -148,11 +142,13 @@ class Tars:
         self._check_space(diff_id, label, size)
         with ExitStack() as undo:
             tar = undo.enter_context(Tar(self.directory))
+            hashed = sha256()
             for chunk in self.chunks(diff_id, label):
                 if tar.size + len(chunk) > size:
                     raise DamagedLayerError(f"layer {label}: it is larger than {size} bytes; nothing of it is used")
+                hashed.update(chunk)
                 tar.write(chunk)
-            if tar.digest() != diff_id:
+            if hashed.hexdigest() != diff_id.hex:
                 raise DamagedLayerError(f"layer {label}: its tar is not {diff_id}; capture it again")
             undo.pop_all()
         return tar
