@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Literal
 from snapshot import assemble
 from snapshot.beside import check_notes, plan_model, plan_notes
 from snapshot.compiling import compile_missing
+from snapshot.facts.collect import Ahead
 from snapshot.facts.document import encode_facts
+from snapshot.facts.memory import Memory
 from snapshot.importing import check_imports, keep_only, sources_of
 from snapshot.layering import Layers
 from snapshot.limiting import BUDGET, SIZE_LIMIT, check
@@ -187,13 +189,21 @@ def _now(value: Late[_T]) -> _T:
 def _capture(prefix: str | os.PathLike[str], store: Store, wanted: _Wanted, progress: Progress | None) -> Captured:
     started = time.time()
     keep = wanted.bytecode != "drop"
-    found = survey(
-        prefix, python=wanted.python, interpreter=wanted.interpreter, keep_bytecode=keep, exclude=wanted.exclude
-    )
-    findings = list(found.findings)
     with ExitStack() as stack:
+        variables = None if callable(wanted.variables) else wanted.variables
+        memory = Memory(store.cache, os.path.abspath(prefix))
+        ahead = stack.enter_context(Ahead(prefix, variables, memory))
+        found = survey(
+            prefix,
+            python=wanted.python,
+            interpreter=wanted.interpreter,
+            keep_bytecode=keep,
+            exclude=wanted.exclude,
+            begin=ahead.begin if wanted.fingerprint and not callable(wanted.variables) else None,
+        )
+        findings = list(found.findings)
         batch = stack.enter_context(store.begin())
-        layers, packed, known = _packed(found, store, batch, wanted, started - TICK, findings, stack, progress)
+        layers, packed, known = _packed(found, store, batch, wanted, ahead, started - TICK, findings, stack, progress)
         done = wanted.bytecode if wanted.imports is None else "imported"
         snapshot = assemble.snapshot_of(found, packed, interpreter=wanted.interpreter, bytecode=done)
         content = dict(layers.content)
@@ -206,6 +216,7 @@ def _capture(prefix: str | os.PathLike[str], store: Store, wanted: _Wanted, prog
         check(found, store, snapshot, config, content, wanted.name, size_limit=wanted.size_limit, budget=wanted.budget)
         published = batch.publish(config, content, wanted.name)
         layers.save()
+        memory.save()
     return Captured(
         snapshot=published.reference.snapshot,
         name=published.reference.name,
@@ -226,6 +237,7 @@ def _packed(
     store: Store,
     batch: Batch,
     wanted: _Wanted,
+    ahead: Ahead,
     newest: float,
     findings: list[Finding],
     stack: ExitStack,
@@ -242,10 +254,8 @@ def _packed(
         findings += noticed
     total = sum(plan.bytes for plan in (*found.plans, *beside))
     advance = counter("capture", progress, total)
-    made = Layers(found, store, batch, wanted.name, newest=newest, deltas=wanted.deltas, advance=advance)
+    made = Layers(found, store, batch, wanted.name, newest=newest, deltas=wanted.deltas, advance=advance, ahead=ahead)
     layers = stack.enter_context(made)
-    if wanted.fingerprint and not callable(wanted.variables):
-        layers.anticipate(wanted.variables)
     first = [plan for plan in found.plans if not (late and plan.kind is Kind.BYTECODE)]
     packed = layers.pack([*first, *beside])
     known = wanted.answers()

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from snapshot import assemble
 from snapshot.description import Description
-from snapshot.facts.collect import anticipate, collect
+from snapshot.facts.collect import Ahead, collect
 from snapshot.facts.memory import Memory
 from snapshot.model import Kind
 from snapshot.pack import items_by_size, pack
@@ -21,7 +21,6 @@ from snapshot.survey import survey
 from snapshot.trees import HeldTrees
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Mapping
 
     from snapshot.digest import Digest
@@ -55,11 +54,11 @@ def describe(
     as `capture` does.
     """
     started = time.time()
-    found = survey(prefix, python=python)
-    advance = counter("describe", progress, sum(plan.bytes for plan in found.plans))
-    reading = _Reading(found, cache, started, advance, identify=identify)
-    memory = None if cache is None else Memory(cache, found.prefix)
-    with anticipate(found, variables, memory) if fingerprint else nullcontext() as probe:
+    memory = None if cache is None else Memory(cache, os.path.abspath(prefix))
+    with Ahead(prefix, variables, memory) as ahead:
+        found = survey(prefix, python=python, begin=ahead.begin if fingerprint else None)
+        advance = counter("describe", progress, sum(plan.bytes for plan in found.plans))
+        reading = _Reading(found, cache, started, advance, identify=identify)
         read = reading.all()
         layers = [item.layer for item in read]
         snapshot = assemble.snapshot_of(found, layers, interpreter=True, bytecode="keep")
@@ -73,7 +72,7 @@ def describe(
             fingerprint=fingerprint,
             stamps=reading.marks,
             memory=memory,
-            probe=probe,
+            probe=ahead.probe,
         )
     reading.save()
     if memory is not None:

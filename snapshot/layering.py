@@ -13,8 +13,7 @@ from snapshot.digest import Descriptor, Digest
 from snapshot.documents import digest_of
 from snapshot.encoding import Encoder
 from snapshot.errors import SnapshotError
-from snapshot.facts.collect import anticipate, collect
-from snapshot.facts.memory import Memory
+from snapshot.facts.collect import collect
 from snapshot.lineage import Lineage
 from snapshot.model import BESIDE
 from snapshot.pack import Packed, items_by_size, pack
@@ -26,8 +25,8 @@ from snapshot.tars import Tar, bases
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from snapshot.facts.collect import Ahead
     from snapshot.facts.model import Facts
-    from snapshot.facts.numeric import Fingerprinting
     from snapshot.model import Finding, Layer
     from snapshot.pack import Context
     from snapshot.plan import Plan, Survey
@@ -54,8 +53,11 @@ class Layers:
         newest: float,
         deltas: bool,
         advance: Callable[[int], None],
+        ahead: Ahead,
     ) -> None:
-        """`newest`: files with a change time from here on (seconds) are too young for a stamp; `deltas` as in `capture`."""
+        """`newest`: files with a change time from here on (seconds) are too young for a stamp; `deltas` as in `capture`; `ahead` is
+        what the facts have already.
+        """
         self._survey = found
         self._store = store
         self._batch = batch
@@ -69,9 +71,8 @@ class Layers:
         self._deltas = deltas and bool(store.references())
         self._encoder: Encoder | None = None
         self._stamps = Stamps(store.cache, found.prefix)
-        self._memory = Memory(store.cache, found.prefix)
+        self._ahead = ahead
         self._stack = ExitStack()
-        self._probe: Fingerprinting | None = None
         #: Those of the plans whose files the facts are made from.
         self._marks: list[str | None] = []
         self.content: dict[Digest, Descriptor] = {}
@@ -88,10 +89,6 @@ class Layers:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
-
-    def anticipate(self, variables: Mapping[str, str] | None) -> None:
-        """The facts will have a fingerprint, for these variables: it is taken while the plans are packed."""
-        self._probe = self._stack.enter_context(anticipate(self._survey, variables, self._memory))
 
     def pack(self, plans: Iterable[Plan]) -> list[tuple[Layer, tuple[Finding, ...]]]:
         """The layer of each plan, in the store, and what was noticed."""
@@ -127,8 +124,8 @@ class Layers:
             key=None if variables is None else self._store.variables_key(make=True),
             fingerprint=fingerprint,
             stamps=self._marks,
-            memory=self._memory,
-            probe=self._probe,
+            memory=self._ahead.memory,
+            probe=self._ahead.probe,
         )
 
     def note(self, content: dict[Digest, Descriptor], media_type: str, data: bytes) -> None:
@@ -142,7 +139,6 @@ class Layers:
     def save(self) -> None:
         """Keep what the next capture can use."""
         self._stamps.save()
-        self._memory.save()
 
     def _take(self, plan: Plan, layer: Layer) -> bool:
         """Whether the store has the layer, with what its deltas need: then its blobs are used."""

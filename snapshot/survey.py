@@ -22,7 +22,7 @@ from snapshot.secrets import is_secret_file
 from snapshot.standard import Standard
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from snapshot.interpreter import Probe
     from snapshot.scan import Found
@@ -35,8 +35,10 @@ def survey(
     interpreter: bool = True,
     keep_bytecode: bool = True,
     exclude: Sequence[str] = (),
+    begin: Callable[[str], object] | None = None,
 ) -> Survey:
-    """Read the environment at `prefix`; `exclude` is what of it to leave out, see `excluding`.
+    """Read the environment at `prefix`; `exclude` is what of it to leave out, see `excluding`. `begin` is called with the path of the
+    interpreter before anything is read, for what can be done meanwhile.
 
     Raises NoEnvironmentError, InterpreterError, UnreadableError, InvalidPatternError.
     """
@@ -48,6 +50,8 @@ def survey(
     executable = os.fspath(python) if python is not None else find_python(given)
     probing = Probing(executable, root)
     try:
+        if begin is not None:
+            begin(executable)
         found = walk(root, prune=lambda path: path == HOME)
     except BaseException:  # whatever ends this, Control-C too, must not leave the interpreter's process behind
         probing.stop()

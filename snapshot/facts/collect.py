@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import posixpath
-from contextlib import nullcontext
+from contextlib import ExitStack
 from dataclasses import replace
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -25,7 +25,6 @@ from snapshot.progress import cores
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
-    from contextlib import AbstractContextManager
 
     from snapshot.facts.memory import Memory
     from snapshot.facts.model import Native, Numeric
@@ -55,7 +54,7 @@ def collect(
 
     `layers` and `findings` are what became of it; `variables` those of the process that the environment serves, `key` the key of
     their digests; `fingerprint`: whether to run the numeric probe in the environment. `stamps` are those of the plans (see
-    `snapshot.stamps`): with them, what the files say is taken from `memory`. `probe` is what `anticipate` started.
+    `snapshot.stamps`): with them, what the files say is taken from `memory`. `probe` is what `Ahead` started.
     """
     library_path = (variables or {}).get("LD_LIBRARY_PATH", "")
     try:
@@ -130,17 +129,34 @@ def _witnesses(libraries: Native) -> set[str]:
     return {CACHE, *paths, *directories(os.uname().machine), *map(posixpath.dirname, paths)}
 
 
-def anticipate(
-    found: Survey, variables: Mapping[str, str] | None, memory: Memory | None
-) -> AbstractContextManager[Fingerprinting | None]:
-    """The numeric probe, started before the files are read where it is sure to be needed, so that it runs meanwhile: nothing is
-    remembered of the environment. To be closed by the caller.
+class Ahead:
+    """The numeric probe, started before the environment is read where it is sure to be needed, so that it runs meanwhile: nothing is
+    remembered of the environment. What it has not ended by the end of the block is killed.
     """
-    if not _runs(found) or (memory is not None and memory.has("numeric")):
-        return nullcontext()
-    from snapshot.facts.numeric import Fingerprinting
 
-    return Fingerprinting(found.python, environ=variables)
+    def __init__(
+        self, prefix: str | os.PathLike[str], variables: Mapping[str, str] | None, memory: Memory | None
+    ) -> None:
+        self._prefix = os.fspath(prefix)
+        self._variables = variables
+        self._stack = ExitStack()
+        #: What is remembered of the environment, if anything is to be.
+        self.memory = memory
+        #: What `begin` started; None when nothing is to be started yet.
+        self.probe: Fingerprinting | None = None
+
+    def begin(self, python: str) -> None:
+        """Start it in the environment of `python`."""
+        if _runs(python, self._prefix) and not (self.memory is not None and self.memory.has("numeric")):
+            from snapshot.facts.numeric import Fingerprinting
+
+            self.probe = self._stack.enter_context(Fingerprinting(python, environ=self._variables))
+
+    def __enter__(self) -> Ahead:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stack.close()
 
 
 def _numeric(
@@ -152,7 +168,7 @@ def _numeric(
     probe: Fingerprinting | None,
 ) -> Numeric | None:
     """The fingerprint; as remembered while all that has a say in it is as it was. Raises FingerprintError."""
-    if not _runs(found):
+    if not _runs(found.python, found.prefix):
         return None
     stamp = _stamp(found, layers, facts)
     known = memory.find("numeric", stamp) if memory is not None else None
@@ -166,10 +182,10 @@ def _numeric(
     return numeric
 
 
-def _runs(found: Survey) -> bool:
+def _runs(python: str, prefix: str) -> bool:
     """Whether the interpreter is the environment's own. With another one its packages would not be imported."""
-    own = os.path.dirname(os.path.dirname(os.path.abspath(found.python)))
-    return os.path.realpath(own) == os.path.realpath(found.prefix)
+    own = os.path.dirname(os.path.dirname(os.path.abspath(python)))
+    return os.path.realpath(own) == os.path.realpath(prefix)
 
 
 def _stamp(found: Survey, layers: Sequence[Layer], facts: Facts) -> str:

@@ -23,6 +23,10 @@ SECONDS = 30.0
 #: How long reading an answer may take that is there already.
 _READING = 5.0
 
+#: What OpenBLAS's threads do while there is nothing to do: wait for 2^16 cycles and sleep, not 2^26. It changes no result, and what
+#: packs the layers meanwhile needs the processors.
+_IDLE = {"OPENBLAS_THREAD_TIMEOUT": "16"}
+
 _SCRIPT = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "target", "numeric.py")
 _MARK = b"envparity-numeric:"
 
@@ -60,7 +64,7 @@ class Fingerprinting:
                 stderr=subprocess.PIPE,
                 stdin=subprocess.DEVNULL,
                 cwd=self._directory.name,
-                env=dict(target_environment() if environ is None else environ),
+                env={**_IDLE, **(target_environment() if environ is None else environ)},
             )
         except OSError as error:
             self._failed = error  # for whoever asks: without an answer everything else is as good
