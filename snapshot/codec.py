@@ -1,9 +1,9 @@
-"""Compression: the only importer of zstandard."""
+"""Compression: the only importer of zstandard. What is written against other bytes is made in `prefix`."""
 
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import zstandard
 
@@ -27,10 +27,13 @@ CHUNK = 1 << 20
 
 #: Content of one frame of a full blob while an environment is captured, in bytes. Each is compressed at once: in a stream that is
 #: longer than its window zstd looks for matches in two places, which takes a quarter longer (docs/format.md, "Figures").
-FRAME = 16 << 20
+FRAME = 32 << 20
 
 #: The files of a distribution resemble each other over longer distances than level 3 looks back.
-_WINDOW_LOG = 24
+_WINDOW_LOG = 25
+
+#: Level 3's own table of 2^17 knows only the last of 16 MiB: a larger one makes blobs 3% smaller (docs/format.md, "Figures").
+_HASH_LOG = 20
 
 #: A note takes less, in bytes: read as JSON it needs twenty times as much memory.
 LARGEST_NOTE = 1 << 23
@@ -62,7 +65,9 @@ class Frames:
 
     def __init__(self, sink: Sink, size: int) -> None:
         threads = {"threads": cores(), "job_size": FRAME // 2} if size > _HUGE else {}
-        parameters = zstandard.ZstdCompressionParameters.from_level(CAPTURE, window_log=_WINDOW_LOG, **threads)
+        parameters = zstandard.ZstdCompressionParameters.from_level(
+            CAPTURE, window_log=_WINDOW_LOG, hash_log=_HASH_LOG, **threads
+        )
         self._compressor = zstandard.ZstdCompressor(compression_params=parameters)
         self._sink = sink
         #: Bytes of the blob so far.
@@ -81,7 +86,7 @@ class Compressor:
     def __init__(self, sink: Sink, level: int) -> None:
         self._sink = sink
         self._written = 0
-        parameters = zstandard.ZstdCompressionParameters.from_level(level, window_log=_WINDOW_LOG + 1)
+        parameters = zstandard.ZstdCompressionParameters.from_level(level, window_log=_WINDOW_LOG)
         self._frame = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
 
     def write(self, data: bytes | bytearray | memoryview, /) -> int:
@@ -100,25 +105,6 @@ class Compressor:
         self._written += len(packed)
 
 
-class Effort(NamedTuple):
-    """How hard to look for what a delta's dictionary has (docs/format.md, "Figures").
-
-    `search_log`: 2^n places are tried. `sparse_log`: of all positions, the match finder's table has room for one in 2^n. `min_match`:
-    the shortest match that is looked for, in bytes.
-    """
-
-    search_log: int
-    sparse_log: int
-    min_match: int
-
-
-#: While an environment is captured, and when there is time.
-QUICK, THOROUGH = Effort(4, 3, 5), Effort(7, 2, 6)
-
-#: The table's entries are 2^n at most, of four bytes each.
-_LARGEST_TABLE = 24
-
-
 Dictionary = zstandard.ZstdCompressionDict
 
 
@@ -127,27 +113,8 @@ def dictionary_of(data: Piece) -> Dictionary | None:
     return Dictionary(data, dict_type=zstandard.DICT_TYPE_RAWCONTENT) if len(data) >= 8 else None
 
 
-def pack_against(dictionary: Dictionary | None, data: Piece, effort: Effort) -> bytes:
-    """One frame of `data`, with bytes that the reader has too as its dictionary."""
-    # The match finder must know most of the dictionary, so its table grows with what is to be found in it. Not every position
-    # needs room there: matches are long (docs/format.md, "Figures").
-    known = len(dictionary) if dictionary is not None else 0
-    table = min((known + len(data)).bit_length() - effort.sparse_log, _LARGEST_TABLE)
-    parameters = zstandard.ZstdCompressionParameters.from_level(
-        5,
-        strategy=zstandard.STRATEGY_LAZY2,
-        min_match=effort.min_match,
-        search_log=effort.search_log,
-        hash_log=max(table, zstandard.HASHLOG_MIN),
-        chain_log=max(table, zstandard.CHAINLOG_MIN),
-        # The dictionary counts only while what follows it is within the window.
-        window_log=max(len(data).bit_length(), zstandard.WINDOWLOG_MIN),
-    )
-    return zstandard.ZstdCompressor(compression_params=parameters, dict_data=dictionary).compress(data)
-
-
 def unpack_against(dictionary: Dictionary | None, packed: Piece, view: memoryview, what: str) -> None:
-    """Fill `view` with what `pack_against` was given."""
+    """Fill `view` with what `Prefix.pack` was given."""
     try:
         if zstandard.frame_content_size(packed) != len(view):
             raise DamagedLayerError(f"{what}: its frame declares another size than {len(view)} bytes")

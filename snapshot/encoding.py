@@ -8,10 +8,11 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from snapshot.codec import CAPTURE, CHUNK, FRAME, QUICK, Compressor, Frames, dictionary_of, note, pack_against
+from snapshot.codec import CAPTURE, CHUNK, FRAME, Compressor, Frames, note
 from snapshot.delta import Planner, encode_head, encode_segment
 from snapshot.digest import Descriptor
 from snapshot.errors import SnapshotError
+from snapshot.prefix import QUICK, Prefix
 from snapshot.store.manifest import BASE, CONTENT, DELTA_TYPE, LAYER_TYPE
 from snapshot.tars import Tar, Tars, bases
 
@@ -19,11 +20,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from concurrent.futures import Executor
 
-    from snapshot.codec import Effort, Sink
+    from snapshot.codec import Sink
     from snapshot.delta import Delta, Segment
     from snapshot.digest import Digest
     from snapshot.lineage import Lineage
     from snapshot.model import Layer, Tree
+    from snapshot.prefix import Effort
     from snapshot.store.batch import Batch
     from snapshot.store.store import Store
 
@@ -42,6 +44,9 @@ _ROW = 2.0
 #: A layer up to this size (bytes) is encoded both ways to see; for a larger one the full size is estimated.
 _TRY_BOTH = 4 << 20
 
+#: A base whose own delta is smaller than this part of the full blob at its end is passed over for its own base. What changes little
+#: from version to version would become a long row; against the same base the deltas grow a little, and each is a row of one.
+_NEAR = 0.03
 
 #: How many layers of the same name are compared with a new one.
 _CANDIDATES = 3
@@ -64,6 +69,12 @@ class Base:
     def row(self) -> int:
         """Bytes of the deltas before it."""
         return sum(blob.size for blob in self.blobs.values()) - self.full
+
+    @property
+    def near(self) -> Digest | None:
+        """Its own base, if it is nearly the same."""
+        own = list(self.blobs)[1:2]
+        return own[0] if own and self.blobs[self.layer.diff_id].size < _NEAR * self.full else None
 
 
 def write_delta(plan: Delta, raw: Tar, base: Tar, sink: Sink, pool: Executor, effort: Effort = QUICK) -> int:
@@ -119,9 +130,9 @@ def _pack(segment: Segment, at: int, raw: Tar, base: Tar, effort: Effort) -> byt
         at += step.length
     if not new:
         return b""
-    # The dictionary first: it keeps a copy.
-    dictionary = dictionary_of(_ROOM.read(base, segment.dictionary))
-    return pack_against(dictionary, _ROOM.read(raw, new), effort)
+    # It keeps a copy, so the room is free for the new bytes.
+    prefix = Prefix(_ROOM.read(base, segment.dictionary))
+    return prefix.pack(_ROOM.read(raw, new), effort)
 
 
 class Encoder:
@@ -161,6 +172,8 @@ class Encoder:
             return None
         candidates = self._lineage.earlier(layer.kind, layer.name) or self._lineage.similar(tree)
         found = [base for each in candidates if each.diff_id != layer.diff_id and (base := self._usable(each))]
+        usable = {base.layer.diff_id for base in found}
+        found = [base for base in found if base.near not in usable]
         sizes = {entry.sha256: entry.size for entry in tree}
 
         def shared(base: Base) -> int:

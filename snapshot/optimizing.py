@@ -15,9 +15,10 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from snapshot.arrangement import groups_of
-from snapshot.codec import BEST, BETTER, THOROUGH, DamagedLayerError
+from snapshot.codec import BEST, BETTER, DamagedLayerError
 from snapshot.documents import FormatError
 from snapshot.errors import SnapshotError
+from snapshot.prefix import THOROUGH
 from snapshot.progress import cores, counter
 from snapshot.recoding import Pass, Recoder
 from snapshot.store.batch import BlobsVanishedError

@@ -12,10 +12,11 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from snapshot.codec import CAPTURE, QUICK, DamagedLayerError
+from snapshot.codec import CAPTURE, DamagedLayerError
 from snapshot.documents import FormatError
 from snapshot.errors import SnapshotError
 from snapshot.optimizing import renewed
+from snapshot.prefix import QUICK
 from snapshot.progress import cores, counter
 from snapshot.recoding import Pass, Recoder
 from snapshot.store.batch import BlobsVanishedError

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from snapshot.arrangement import Group
-    from snapshot.codec import Effort, Piece
+    from snapshot.codec import Piece
     from snapshot.digest import Digest
     from snapshot.model import Layer, Tree
+    from snapshot.prefix import Effort
     from snapshot.store.batch import Batch
     from snapshot.store.store import Store
 

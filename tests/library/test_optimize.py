@@ -73,6 +73,31 @@ def deltas(store, name):
     return [diff_id for diff_id, blob in content.items() if blob.media_type == DELTA_TYPE and diff_id in own]
 
 
+def bases(store, name):
+    """What each delta of a snapshot's layers is against."""
+    content = store.manifest(name).content
+    return {content[diff_id].annotations[BASE] for diff_id in deltas(store, name)}
+
+
+def test_versions_that_differ_little_are_against_the_same_one_and_not_in_a_row(environment, series, captured, store):
+    def layer(number):
+        (found,) = [each for each in store.snapshot(f"m/{number}").layers if each.name == "thing"]
+        return found.diff_id
+
+    def capture(number, change):
+        data = next(environment.glob("lib/python*/site-packages")) / "thing" / "data.bin"
+        data.write_bytes(change(data.read_bytes()))
+        snapshot.capture(environment, store, name=f"m/{number}", interpreter=False)
+
+    assert [bases(store, f"m/{number}") for number in (1, 2, 3)] == [{layer(0)}] * 3
+    # Much of the next one is new, so it is what those behind it are against.
+    capture(4, lambda data: random.Random(2).randbytes(60_000) + data[60_000:])
+    assert bases(store, "m/4") == {layer(0)}
+    for number in (5, 6):
+        capture(number, lambda data: data[:100_000] + b"once more" + data[100_000:])
+        assert bases(store, f"m/{number}") == {layer(4)}
+
+
 def test_the_next_version_is_stored_as_a_delta(captured, store):
     assert [len(deltas(store, f"m/{number}")) for number in range(4)] == [0, 1, 1, 1]
     assert all(each.added_bytes < captured[0].added_bytes / 10 for each in captured[1:])

@@ -203,12 +203,12 @@ def test_a_delta_that_names_no_base(store):
 def test_a_new_blob_that_does_not_give_its_layer_back_changes_nothing(store, monkeypatch):
     """Before the old blob goes the new one is read: here a compressor that takes the last byte for another."""
     before = store.backend.read_index()
-    original = encoding.pack_against
+    original = encoding.Prefix.pack
 
-    def lying(dictionary, data, effort):
-        return original(dictionary, bytes(data)[:-1] + b"?", effort)
+    def lying(prefix, data, effort):
+        return original(prefix, bytes(data)[:-1] + b"?", effort)
 
-    monkeypatch.setattr(encoding, "pack_against", lying)
+    monkeypatch.setattr(encoding.Prefix, "pack", lying)
     with pytest.raises(RecodingError, match="what was written does not give it back, so the store was left as it is"):
         optimize(store)
     assert store.backend.read_index() == before
