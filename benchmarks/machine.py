@@ -6,6 +6,7 @@ import os
 import platform
 import re
 import subprocess
+import sys
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -53,6 +54,8 @@ def describe_versions(tools: Tools, rivals: Rivals | None, python: str) -> dict[
         "Python of the environments": python,
         "Python that runs envparity": platform.python_version(),
         "python-zstandard": version("zstandard"),
+        # From 3.14 on it is Python's own.
+        **({"backports.zstd": version("backports.zstd")} if sys.version_info < (3, 14) else {}),
         "uv": _first_number(tools.uv),
         "zstd": _first_number(tools.zstd),
         "tar": _first_number(tools.tar),

@@ -27,10 +27,10 @@ CHUNK = 1 << 20
 
 #: Content of one frame of a full blob while an environment is captured, in bytes. Each is compressed at once: in a stream that is
 #: longer than its window zstd looks for matches in two places, which takes a quarter longer (docs/format.md, "Figures").
-FRAME = 32 << 20
+FRAME = 16 << 20
 
 #: The files of a distribution resemble each other over longer distances than level 3 looks back.
-_WINDOW_LOG = 25
+_WINDOW_LOG = 24
 
 #: Level 3's own table of 2^17 knows only the last of 16 MiB: a larger one makes blobs 3% smaller (docs/format.md, "Figures").
 _HASH_LOG = 20
@@ -86,7 +86,7 @@ class Compressor:
     def __init__(self, sink: Sink, level: int) -> None:
         self._sink = sink
         self._written = 0
-        parameters = zstandard.ZstdCompressionParameters.from_level(level, window_log=_WINDOW_LOG)
+        parameters = zstandard.ZstdCompressionParameters.from_level(level, window_log=_WINDOW_LOG + 1)
         self._frame = zstandard.ZstdCompressor(compression_params=parameters).compressobj()
 
     def write(self, data: bytes | bytearray | memoryview, /) -> int:

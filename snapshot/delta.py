@@ -26,7 +26,7 @@ SCHEMA = 1
 
 #: Most new bytes in one segment, and most bytes in its dictionary. A reader holds both in memory.
 SEGMENT = 24 << 20
-DICTIONARY = 40 << 20
+DICTIONARY = 48 << 20
 
 #: What a reader accepts, so that others may choose larger ones.
 LARGEST = 64 << 20

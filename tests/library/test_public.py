@@ -13,6 +13,7 @@ HEAVY = (
     "click",
     "rich",
     "zstandard",
+    "backports.zstd",
     "elftools",
     "importlib_metadata",
     "packaging",
@@ -24,6 +25,7 @@ HEAVY = (
 #: What a restore needs only when something is not in the node's cache, beside all that captures, verifies and collects.
 COLD = (
     "zstandard",
+    "backports.zstd",
     "subprocess",
     "tempfile",
     "concurrent.futures",
