@@ -44,8 +44,8 @@ _ROW = 2.0
 #: A layer up to this size (bytes) is encoded both ways to see; for a larger one the full size is estimated.
 _TRY_BOTH = 4 << 20
 
-#: A base whose own delta is smaller than this part of the full blob at its end is passed over for its own base. What changes little
-#: from version to version would become a long row; against the same base the deltas grow a little, and each is a row of one.
+#: A base whose own delta is smaller than this part of the full blob at its end is passed over for its own base, where that is as
+#: large. What changes little from version to version would become a long row; against the same base the deltas grow a little instead.
 _NEAR = 0.03
 
 #: How many layers of the same name are compared with a new one.
@@ -172,15 +172,17 @@ class Encoder:
             return None
         candidates = self._lineage.earlier(layer.kind, layer.name) or self._lineage.similar(tree)
         found = [base for each in candidates if each.diff_id != layer.diff_id and (base := self._usable(each))]
-        usable = {base.layer.diff_id for base in found}
-        found = [base for base in found if base.near not in usable]
         sizes = {entry.sha256: entry.size for entry in tree}
 
         def shared(base: Base) -> int:
             return sum(sizes.get(entry.sha256, 0) for entry in base.tree)
 
         # Of equals the first, which is the newest.
-        return max(found[:_CANDIDATES], key=shared, default=None)
+        best = max(found[:_CANDIDATES], key=shared, default=None)
+        usable = {base.layer.diff_id: base for base in found}
+        while best is not None and best.near in usable and best.layer.size > usable[best.near].layer.size // 2:
+            best = usable[best.near]
+        return best
 
     def _read(self, base: Base) -> Tar | None:
         """The base's tar; None when it is damaged or gone: the new layer does without."""

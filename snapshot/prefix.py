@@ -29,7 +29,7 @@ class Effort(NamedTuple):
     sparse_log: int
 
     #: Where the frame has more than this part of all bytes, the prefix too, it is made once more with the effort behind it: that is
-    #: a seventh smaller at most, and takes as long as there are bytes.
+    #: about a tenth smaller, and takes as long as there are bytes.
     then: tuple[float, Effort] | None = None
 
 

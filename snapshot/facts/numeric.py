@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 #: How long the probe may take. It takes half a second; the first import of a numpy that was never read takes longer.
 SECONDS = 30.0
 
-#: How long reading an answer may take that is there already.
-_READING = 5.0
+#: Of what the probe prints, as much is read from the end, in bytes. The answer has about 70 kB.
+_LONGEST = 16 << 20
 
 #: What OpenBLAS's threads do while there is nothing to do: wait for 2^16 cycles and sleep, not 2^26. It changes no result, and what
 #: packs the layers meanwhile needs the processors.
@@ -45,7 +45,7 @@ class Fingerprinting:
     """The probe under way in the environment of `python`; what it has not ended by the end of the block is killed.
 
     `environ` are the variables that the environment serves with: how many threads compute, and with which instructions, depends on
-    them. None: those of a process with no variables of its own. Python itself runs isolated (`-I`: no PYTHONPATH, no user site) and
+    them. None: those of a process with no variables of its own. How long idle threads wait is set where they do not say. Python itself runs isolated (`-I`: no PYTHONPATH, no user site) and
     writes no bytecode, in an empty directory. `seconds`: when to give up, from now on. That there is no numpy, or none that can be
     imported, is part of the answer.
     """
@@ -57,11 +57,14 @@ class Fingerprinting:
         self._failed: OSError | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._directory = tempfile.TemporaryDirectory(prefix="envparity-")
+        # Not a pipe: that holds less than the answer, and the probe would wait for whoever reads it.
+        self._said = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `__exit__`
         try:
             self._process = subprocess.Popen(
-                [python, "-I", "-B", "-X", "utf8", _SCRIPT],
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
+                # It runs in another directory.
+                [os.path.abspath(python) if os.sep in python else python, "-I", "-B", "-X", "utf8", _SCRIPT],
+                stdout=self._said,
+                stderr=subprocess.DEVNULL,
                 stdin=subprocess.DEVNULL,
                 cwd=self._directory.name,
                 env={**_IDLE, **(target_environment() if environ is None else environ)},
@@ -76,10 +79,7 @@ class Fingerprinting:
         if self._process is not None:
             self._process.kill()
             self._process.wait()
-            # Not read to their end: what the probe started may hold them open for as long as it likes.
-            for pipe in (self._process.stdout, self._process.stderr):
-                if pipe is not None:
-                    pipe.close()
+        self._said.close()
         self._directory.cleanup()
 
     def result(self) -> Numeric:
@@ -90,10 +90,9 @@ class Fingerprinting:
             raise FingerprintError(
                 f"cannot run {python} for the numeric probe: {reason}; name a working interpreter"
             ) from self._failed
-        # One that has ended was in time, whenever it is asked.
-        left = self._until - time.monotonic() if process.poll() is None else _READING
         try:
-            out, _ = process.communicate(timeout=max(0.0, left))
+            # One that has ended was in time, whenever it is asked.
+            process.wait(timeout=max(0.0, self._until - time.monotonic()))
         except subprocess.TimeoutExpired as error:
             raise FingerprintError(
                 f"the numeric probe of {python} did not end within {self._seconds:g} s; capture without the fingerprint, or allow more"
@@ -102,7 +101,8 @@ class Fingerprinting:
             raise FingerprintError(
                 f"the numeric probe of {python} {_ending(process.returncode)}; see whether numpy can be imported there, or capture without the fingerprint"
             )
-        lines = [line for line in out.splitlines() if line.startswith(_MARK)]
+        self._said.seek(max(0, os.fstat(self._said.fileno()).st_size - _LONGEST))
+        lines = [line for line in self._said.read(_LONGEST).splitlines() if line.startswith(_MARK)]
         try:
             return parse(json.loads(lines[-1][len(_MARK) :]))
         except (IndexError, ValueError, TypeError, KeyError, AttributeError) as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
 import shlex
 import shutil
@@ -197,6 +198,23 @@ def test_an_answer_that_was_there_in_time_counts_whenever_it_is_asked(stand_in):
     with Fingerprinting(python, seconds=0) as probe:
         probe._process.wait()
         assert probe.result() == parse(ANSWER)
+
+
+def test_an_answer_that_is_longer_than_a_pipe_holds_is_there_in_time_too(stand_in):
+    """Nobody reads while layers are packed, which may take longer than the probe may."""
+    answer = json.dumps({**ANSWER, "padding": "x" * 300_000})
+    python = stand_in(
+        f"echo envparity-numeric:{shlex.quote(answer[:100_000])}\ncat <<'END'\nenvparity-numeric:{answer}\nEND\n"
+    )
+    with Fingerprinting(python, seconds=0) as probe:
+        probe._process.wait(timeout=20)
+        assert probe.result() == parse(ANSWER)
+
+
+def test_an_interpreter_at_a_relative_path(stand_in, monkeypatch):
+    python = stand_in(f"echo envparity-numeric:{shlex.quote(json.dumps(ANSWER))}\n")
+    monkeypatch.chdir(os.path.dirname(os.path.dirname(python)))
+    assert fingerprint(os.path.relpath(python)) == parse(ANSWER)
 
 
 def test_a_probe_that_nobody_waits_for_is_killed(stand_in):

@@ -14,6 +14,7 @@ HEAVY = (
     "rich",
     "zstandard",
     "backports.zstd",
+    "compression.zstd",
     "elftools",
     "importlib_metadata",
     "packaging",
@@ -26,6 +27,7 @@ HEAVY = (
 COLD = (
     "zstandard",
     "backports.zstd",
+    "compression.zstd",
     "subprocess",
     "tempfile",
     "concurrent.futures",
