@@ -37,9 +37,7 @@ def survey(
     exclude: Sequence[str] = (),
     begin: Callable[[str], object] | None = None,
 ) -> Survey:
-    """Read the environment at `prefix`; `exclude` is what of it to leave out, see `excluding`. `begin` is called with the path of the
-    interpreter before anything is read, for what can be done meanwhile.
-
+    """Read the environment at `prefix` but what `exclude` names (`excluding`). `begin` is told the interpreter before anything is read.
     Raises NoEnvironmentError, InterpreterError, UnreadableError, InvalidPatternError.
     """
     Excludes(exclude)  # what is wrong with a pattern shows before anything is read
