@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import signal
 import subprocess
 import tempfile
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from snapshot.errors import SnapshotError
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
 #: How long the probe may take. It takes half a second; the first import of a numpy that was never read takes longer.
 SECONDS = 30.0
 
-#: Of what the probe prints, as much is read from the end, in bytes. The answer has about 70 kB.
+#: The probe may write no file that is longer, in bytes. Its answer has about 70 kB; start-up hooks may print what they like.
 _LONGEST = 16 << 20
 
 #: What OpenBLAS's threads do while there is nothing to do: wait for 2^16 cycles and sleep, not 2^26. It changes no result, and what
@@ -69,6 +71,8 @@ class Fingerprinting:
                 cwd=self._directory.name,
                 env={**_IDLE, **(target_environment() if environ is None else environ)},
             )
+            with suppress(ProcessLookupError):  # it has ended
+                resource.prlimit(self._process.pid, resource.RLIMIT_FSIZE, (_LONGEST, _LONGEST))
         except OSError as error:
             self._failed = error  # for whoever asks: without an answer everything else is as good
 
@@ -101,7 +105,7 @@ class Fingerprinting:
             raise FingerprintError(
                 f"the numeric probe of {python} {_ending(process.returncode)}; see whether numpy can be imported there, or capture without the fingerprint"
             )
-        self._said.seek(max(0, os.fstat(self._said.fileno()).st_size - _LONGEST))
+        self._said.seek(0)
         lines = [line for line in self._said.read(_LONGEST).splitlines() if line.startswith(_MARK)]
         try:
             return parse(json.loads(lines[-1][len(_MARK) :]))
