@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from snapshot.codec import Sink
-    from snapshot.delta import Delta, Segment
+    from snapshot.delta import BaseFile, Delta, Segment
     from snapshot.digest import Digest
     from snapshot.lineage import Lineage
     from snapshot.model import Layer, Tree
@@ -150,21 +150,30 @@ class Encoder:
         """The new blob of a layer whose tar is `raw`, staged in `batch`, and the blobs of the bases that it needs."""
         whole = compressed(raw) if raw.size <= _TRY_BOTH else None
         base = self._base(layer, tree)
-        other = self._read(base) if base is not None else None
-        if base is not None and other is not None:
+        if base is not None:
             expected = len(whole) if whole is not None else base.full * raw.size // max(base.layer.size, 1)
-            with other, Tar(self.directory) as made:
-                plan = Planner(base.layer.diff_id, base.tree).plan(tree)
-                written = write_delta(plan, raw, other, made, self._pool)
-                if written <= PAYS * expected and base.row + written <= _ROW * base.full:
-                    notes: dict[str, str] = {CONTENT: layer.diff_id, BASE: base.layer.diff_id}
-                    return {layer.diff_id: Descriptor(DELTA_TYPE, *stage(made, batch), notes), **base.blobs}
+            found = self._delta(layer, tree, raw, base, expected, batch)
+            if found is not None:
+                return {layer.diff_id: found, **base.blobs}
         blob = batch.blob()
         if whole is not None:
             blob.write(whole)
         else:
             compress(raw, blob)
         return {layer.diff_id: Descriptor(LAYER_TYPE, *blob.close(), {CONTENT: layer.diff_id})}
+
+    def _delta(self, layer: Layer, tree: Tree, raw: Tar, base: Base, expected: int, batch: Batch) -> Descriptor | None:
+        """None when it does not pay, a full blob having about `expected` bytes, or when the base cannot be read."""
+        planner = Planner(base.layer.diff_id, base.tree)
+        plan = planner.plan(tree)
+        other = self._read(base, planner.files(plan))
+        if other is None:
+            return None
+        with other, Tar(self.directory) as made:
+            written = write_delta(plan, raw, other, made, self._pool)
+            if written > PAYS * expected or base.row + written > _ROW * base.full:
+                return None
+            return Descriptor(DELTA_TYPE, *stage(made, batch), {CONTENT: layer.diff_id, BASE: base.layer.diff_id})
 
     def _base(self, layer: Layer, tree: Tree) -> Base | None:
         """Of the layers that the store has, the one with the most bytes of the new one."""
@@ -184,10 +193,10 @@ class Encoder:
             best = usable[best.near]
         return best
 
-    def _read(self, base: Base) -> Tar | None:
-        """The base's tar; None when it is damaged or gone: the new layer does without."""
+    def _read(self, base: Base, files: Sequence[BaseFile]) -> Tar | None:
+        """These files of the base's tar; None when it is damaged or gone: the new layer does without."""
         # By the pool, like all that takes memory: its threads bound how much is taken at once.
-        reading = self._pool.submit(self._tars.file, base.layer.diff_id, base.layer.label, base.layer.size)
+        reading = self._pool.submit(self._tars.files, base.layer.diff_id, base.layer.label, files)
         try:
             return reading.result()
         except SnapshotError:

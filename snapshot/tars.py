@@ -19,10 +19,10 @@ from snapshot.store.store import NoCacheError
 from snapshot.stretches import Laid, Log
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from snapshot.codec import Dictionary, Piece, Source
-    from snapshot.delta import Delta, Range, Segment
+    from snapshot.delta import BaseFile, Delta, Range, Segment
     from snapshot.digest import Descriptor
     from snapshot.memory import Spare
     from snapshot.store.reading import VerifyingReader
@@ -56,6 +56,14 @@ class Tar:
             view = view[self._file.write(view) :]
         self.size += len(data)
         return len(data)
+
+    def write_at(self, offset: int, data: bytes | bytearray | memoryview, /) -> None:
+        """Put `data` at `offset`; what was never written is zeros, and takes no room."""
+        self.size = max(self.size, offset + len(data))
+        view = memoryview(data)
+        while view:
+            written = os.pwrite(self._file.fileno(), view, offset)
+            offset, view = offset + written, view[written:]
 
     def reader(self) -> BinaryIO:
         """Its bytes from the beginning, as a stream of its own."""
@@ -150,6 +158,34 @@ class Tars:
                 tar.write(chunk)
             if hashed.hexdigest() != diff_id.hex:
                 raise DamagedLayerError(f"layer {label}: its tar is not {diff_id}; capture it again")
+            undo.pop_all()
+        return tar
+
+    def files(self, diff_id: Digest, label: str, wanted: Sequence[BaseFile]) -> Tar:
+        """Some files of the tar, in a file in which they lie where they lie in the tar: what a delta against it is made of. Each
+        is compared with its digest. `wanted` is in the order of the tar. Raises what `chunks` does.
+        """
+        self._check_space(diff_id, label, sum(each.length for each in wanted))
+        with ExitStack() as undo:
+            tar = undo.enter_context(Tar(self.directory))
+            left = iter(wanted)
+            each, hashed = next(left, None), sha256()
+            at = 0
+            for chunk in self.chunks(diff_id, label):
+                view, begin = memoryview(chunk), at
+                at += len(chunk)
+                while each is not None and each.offset < at:
+                    end = each.offset + each.length
+                    part = view[max(each.offset - begin, 0) : end - begin]
+                    hashed.update(part)
+                    tar.write_at(max(each.offset, begin), part)
+                    if end > at:
+                        break
+                    if hashed.hexdigest() != each.sha256:
+                        raise DamagedLayerError(f"layer {label}: it is not what its tree says; capture it again")
+                    each, hashed = next(left, None), sha256()
+            if each is not None:
+                raise DamagedLayerError(f"layer {label}: it ends too early; capture it again")
             undo.pop_all()
         return tar
 

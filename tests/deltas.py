@@ -93,6 +93,10 @@ class Shelf:
     def read(self, part):
         return b"".join(map(bytes, Tars(Store(self._backend), self.content).chunks(part.layer.diff_id, "any")))
 
+    def files(self, part, wanted):
+        """Some files of the tar, each at its place."""
+        return Tars(Store(self._backend), self.content).files(part.layer.diff_id, "any", wanted)
+
     def verified(self, part):
         """The tar, compared with its diff_id."""
         with Tars(Store(self._backend), self.content).file(part.layer.diff_id, "any", part.layer.size) as tar:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import random
 import struct
 import tracemalloc
+from dataclasses import replace
 
 import pytest
 import zstandard
 
 from snapshot import SnapshotError, delta, verify
-from snapshot.codec import note
+from snapshot.codec import DamagedLayerError, note
+from snapshot.delta import Planner
 from snapshot.model import Kind
+from snapshot.serialize import decode_tree
 from snapshot.tars import DEEPEST
 from tests.building import built, file
-from tests.deltas import Shelf, as_delta, delta_of, frame, head, segment
+from tests.deltas import Shelf, as_delta, delta_of, frame, head, plan_of, segment
 
 LAYER = r"layer part 1\.0 \(blob sha256:[0-9a-f]{64}\)"
 NOISE = random.Random(3).randbytes(3000)
@@ -308,6 +311,19 @@ def peak():
     tracemalloc.start()
     yield lambda: tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
+
+
+def test_a_base_that_is_not_what_its_tree_says(shelf, base):
+    """What a delta is to be made against is compared first: a delta against other bytes would give a layer that is lost."""
+    wanted = Planner(base.layer.diff_id, decode_tree(base.tree)).files(plan_of(base, part_of(NOISE[::-1])))
+    assert [each.length for each in wanted] == [len(NOISE)]
+    shelf.files(base, wanted).close()
+    with pytest.raises(DamagedLayerError, match=r"layer any: it is not what its tree says; capture it again"):
+        shelf.files(base, [replace(wanted[0], sha256="0" * 64)])
+    with pytest.raises(DamagedLayerError, match=r"layer any: it ends too early; capture it again"):
+        shelf.files(base, [replace(wanted[0], length=len(base.tar))])
+    with pytest.raises(DamagedLayerError, match=r"layer any: it ends too early; capture it again"):
+        shelf.files(base, [replace(wanted[0], offset=len(base.tar))])
 
 
 def test_a_note_that_unpacks_to_gigabytes(ground, base, part, peak):
