@@ -15,11 +15,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from snapshot.digest import Digest, InvalidDigestError
 from snapshot.documents import canonical
 from snapshot.model import Finding, Layer
-from snapshot.store.cached import replace_cached
+from snapshot.store.cached import keep_newest, replace_cached
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from snapshot.plan import Plan
 
 #: Files changed within this many seconds before they are read are read again the next time. By default Linux writes back what a program
@@ -127,19 +125,7 @@ class Remembered:
             return
         with suppress(OSError):  # not to be written, or no room: see above
             replace_cached(self._path, b"".join((_checksum(index, trees), index, trees)))
-            self._forget_the_oldest()
-
-    def _forget_the_oldest(self) -> None:
-        files = sorted(_aged(os.path.dirname(self._path)))
-        for _, path in files[: max(0, len(files) - _MOST)]:
-            os.unlink(path)
-
-
-def _aged(directory: str) -> Iterator[tuple[int, str]]:
-    with os.scandir(directory) as listing:
-        for item in listing:
-            if len(item.name) == 64:
-                yield item.stat(follow_symlinks=False).st_mtime_ns, item.path
+            keep_newest(os.path.dirname(self._path), _MOST)
 
 
 def _checksum(index: bytes, trees: bytes | bytearray) -> bytes:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from snapshot.documents import SCHEMA, FormatError, Reader, canonical
 from snapshot.model import Finding
 from snapshot.serialize import decode_layer, encode_layer
-from snapshot.store.cached import replace_cached
+from snapshot.store.cached import keep_newest, replace_cached
 
 if TYPE_CHECKING:
     from snapshot.model import Layer
@@ -28,6 +28,9 @@ TICK = 2.0
 
 #: Raise it whenever the same files would make another layer.
 _VERSION = 1
+
+#: Prefixes that are remembered, with about 40 kB each; the one whose stamps were written longest ago is forgotten first.
+_MOST = 256
 
 
 def stamp(plan: Plan, facts: str, newest: float) -> str | None:
@@ -108,3 +111,4 @@ class Stamps:
         # Who may not write them does without: the next capture takes longer, and is right.
         with suppress(PermissionError):
             replace_cached(self._path, canonical(self._fresh))
+            keep_newest(os.path.dirname(self._path), _MOST)

@@ -19,6 +19,7 @@ import snapshot
 from benchmarks.errors import CommandFailedError
 from diffing.assessing import assess
 from diffing.sides import Side
+from snapshot.remembered import SETTLED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -58,6 +59,7 @@ def timings(work: Path, environments: Mapping[str, Path], envparity: str, rounds
             snapshot.capture(prefix, store, name=name, deltas=False)
     before, after = environments
     live = environments[after]
+    _wait_until_settled(live)
     remembered = work / "timing-cache"
     command = [envparity, "--store", os.fspath(work / "timing-store"), "diff"]
     measured: dict[str, Callable[[], object]] = {
@@ -86,6 +88,12 @@ def timings(work: Path, environments: Mapping[str, Path], envparity: str, rounds
         ratio = tuple(one / alone for one, alone in zip(taken[name], taken[_HASHING], strict=True))
         found.append(Timed(f"{name} / {_HASHING}", _LIVE, "x", ratio))
     return found
+
+
+def _wait_until_settled(prefix: Path) -> None:
+    """What is remembered of younger files is not believed: an environment that was just built would be read each time."""
+    youngest = max(os.lstat(path).st_ctime for path in _files(prefix, whole=True))
+    time.sleep(max(0.0, youngest + SETTLED + 1 - time.time()))
 
 
 def _stored(name: str, store: snapshot.Store) -> Side:

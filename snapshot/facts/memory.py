@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from snapshot.documents import FormatError, canonical
 from snapshot.facts.document import facts_of, plain
-from snapshot.store.cached import replace_cached
+from snapshot.store.cached import keep_newest, replace_cached
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 #: Raise it whenever the same environment would have other facts.
 _VERSION = 1
+
+#: Prefixes whose facts are kept, with about 170 kB each; the one whose were written longest ago is forgotten first.
+_MOST = 256
 
 
 class Memory:
@@ -73,6 +76,7 @@ class Memory:
             # Who cannot write it does without: the next capture takes longer, and is right.
             with suppress(OSError):
                 replace_cached(self._path, canonical(merged))
+                keep_newest(os.path.dirname(self._path), _MOST)
 
 
 def _stamp(stamp: str) -> str:

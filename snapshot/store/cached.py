@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from snapshot.store.locking import try_lock
+
+#: Bytes of a sha256 in hexadecimal, which is how a file about a prefix is named.
+_NAME = 64
 
 
 def replace_cached(path: str, data: bytes) -> None:
@@ -23,3 +27,17 @@ def replace_cached(path: str, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.replace(fresh, path)
+
+
+def keep_newest(directory: str, most: int) -> None:
+    """Forget what was written longest ago of the files about prefixes in `directory`, so that `most` of them stay: machines that
+    build have each environment in a place of its own.
+    """
+    with os.scandir(directory) as listing:
+        named = [item for item in listing if len(item.name.removesuffix(".json")) == _NAME]
+        if len(named) <= most:
+            return
+        files = sorted((item.stat(follow_symlinks=False).st_mtime_ns, item.path) for item in named)
+    for _, path in files[:-most]:
+        with suppress(FileNotFoundError):  # somebody else is doing the same
+            os.unlink(path)

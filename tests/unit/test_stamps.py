@@ -7,6 +7,8 @@ import os
 
 import pytest
 
+from snapshot.facts.memory import Memory
+from snapshot.facts.model import Facts
 from snapshot.model import Finding, Kind
 from snapshot.plan import Item, Plan
 from snapshot.scan import walk
@@ -218,3 +220,30 @@ def test_who_may_neither_read_nor_write_stamps_does_without(tmp_path, monkeypatc
             os.seteuid(0)
         (tmp_path / "stamps").chmod(0o755)
     assert os.listdir("stamps") == [path.name]
+
+
+def _stamped(cache, prefix):
+    stamps = Stamps(cache, prefix)
+    stamps.add(KEY, "stamp", LAYER, FINDINGS)
+    stamps.save()
+
+
+def _with_facts(cache, prefix):
+    memory = Memory(cache, prefix)
+    memory.add("files", "stamp", Facts())
+    memory.save()
+
+
+@pytest.mark.parametrize(
+    ("kind", "module", "keep"), [("stamps", "stamps", _stamped), ("facts", "facts.memory", _with_facts)]
+)
+def test_only_some_prefixes_are_remembered(tmp_path, monkeypatch, kind, module, keep):
+    """Machines that build have each environment in a place of its own, and none of them ever comes again."""
+    monkeypatch.setattr(f"snapshot.{module}._MOST", 2)
+    paths = []
+    for number in range(4):
+        keep(tmp_path, f"/env{number}")
+        (made,) = {*(tmp_path / kind).iterdir()} - set(paths)
+        os.utime(made, (number, number))
+        paths.append(made)
+    assert sorted((tmp_path / kind).iterdir()) == sorted(paths[2:])
