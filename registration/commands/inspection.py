@@ -12,6 +12,7 @@ from registration.parameters import json_option
 if TYPE_CHECKING:
     from registration.invocation import Invocation
     from snapshot.description import Description
+    from snapshot.facts.model import Facts
     from snapshot.model import Entry, Finding, Layer
     from snapshot.store import Manifest, Reference, Store
 
@@ -21,14 +22,15 @@ if TYPE_CHECKING:
 @click.option("--layers", is_flag=True, help="List its layers, and how large each is stored.")
 @click.option("--files", is_flag=True, help="List every file.")
 @click.option("--findings", is_flag=True, help="List what was odd about the environment.")
+@click.option("--facts", is_flag=True, help="Show what was recorded beside its files: machine, variables, hooks, …")
 @json_option
 @click.pass_obj
 def inspect(
-    invocation: Invocation, *, reference: str, layers: bool, files: bool, findings: bool, as_json: bool
+    invocation: Invocation, *, reference: str, layers: bool, files: bool, findings: bool, facts: bool, as_json: bool
 ) -> None:
-    """Show what SNAPSHOT is, or its layers, files or findings."""
-    if layers + files + findings > 1:
-        raise click.UsageError("--layers, --files and --findings exclude each other; give one of them")
+    """Show what SNAPSHOT is, or its layers, files, findings or facts."""
+    if layers + files + findings + facts > 1:
+        raise click.UsageError("--layers, --files, --findings and --facts exclude each other; give one of them")
     store = invocation.store
     found = store.resolve(reference)
     if layers:
@@ -37,6 +39,8 @@ def inspect(
         _files(_load(store, found), found, as_json=as_json)
     elif findings:
         _findings(_load(store, found).findings, found, as_json=as_json)
+    elif facts:
+        _facts(_load(store, found).facts, found, as_json=as_json)
     else:
         _summary(store, found, as_json=as_json)
 
@@ -189,3 +193,15 @@ def _findings(findings: tuple[Finding, ...], found: Reference, *, as_json: bool)
             click.echo(console.printable(f"{'':<16} {item.detail}"))
     else:
         click.echo("no findings: nothing was odd about this environment")
+
+
+def _facts(facts: Facts, found: Reference, *, as_json: bool) -> None:
+    from registration.facts import print_facts
+    from snapshot.facts.document import plain
+
+    if as_json:
+        console.print_json(
+            {"name": found.name, "snapshot": found.snapshot, "missing": facts.missing, "facts": plain(facts)}
+        )
+    else:
+        print_facts(facts)

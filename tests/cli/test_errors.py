@@ -62,7 +62,7 @@ def test_control_c_ends_with_130(envparity, library):
         (["restore", "x"], "Missing argument 'DEST' (see envparity restore --help)"),
         (["restore", "x", "y", "--link", "symlink"], "'symlink' is not one of"),
         (["capture", "--no-bytecode", "--compile-bytecode"], "--no-bytecode and --compile-bytecode exclude each other"),
-        (["inspect", "x", "--files", "--layers"], "--layers, --files and --findings exclude each other"),
+        (["inspect", "x", "--files", "--facts"], "--layers, --files, --findings and --facts exclude each other"),
         (["capture", "--size-limit", "1G"], "'1G' is no size; write 1GB, 500MB, 1GiB or a number of bytes"),
         (["capture", "--size-limit", "0"], "'0' is less than one byte"),
     ],

@@ -100,3 +100,16 @@ def test_errors(envparity, prefix, tmp_path):
         "over the limit of 1.0 kB" in envparity("capture", prefix, "--size-limit", "1kB", code=2, explained=True).stderr
     )
     assert len(envparity.json("list")["snapshots"]) == 1
+
+
+def test_the_facts_of_a_captured_environment(envparity, prefix):
+    envparity("capture", prefix, "--name", "churn", "--no-interpreter")
+    text = envparity("inspect", "churn", "--facts").stdout
+    assert all(len(line) <= 80 for line in text.splitlines())
+    found = envparity.json("inspect", "churn", "--facts")
+    assert found["name"] == "churn"
+    assert found["missing"] == [name for name in ("numeric",) if name not in found["facts"]]
+    assert f"\nmachine       {found['facts']['host']['machine']}, " in text
+    names = {each["name"] for each in found["facts"]["variables"]["items"]}
+    assert names
+    assert names <= set(text.split())
