@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from registration.errors import RegistrationError
 from snapshot.errors import SnapshotError
 from snapshot.excluding import Excludes
-from snapshot.limiting import BUDGET, SIZE_LIMIT
+from snapshot.limiting import BUDGET, SIZE_LIMIT, BudgetError, SizeLimitError, Spelling
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 #: The only name that MLflow knows, and so do we: code that is written for MLflow runs unchanged.
 NAME = "databricks_model_serving"
@@ -126,3 +131,20 @@ def _bytes(text: str) -> int:
     from registration.parameters import parse_size
 
     return parse_size(text)
+
+
+def _exclude(patterns: Sequence[str]) -> str:
+    return f'env_pack={{"exclude": {json.dumps(list(patterns))}}}'
+
+
+#: A model goes with its interpreter, and with the bytecode that it imports.
+_SPELLING = Spelling({}, None, _exclude, 'the "size_limit" of env_pack', 'the "budget" of env_pack')
+
+
+@contextmanager
+def spelled() -> Iterator[None]:
+    """What a capture in here says of an environment that is too large, as whoever registers can do it."""
+    try:
+        yield
+    except (SizeLimitError, BudgetError) as error:
+        raise type(error)(error.excess, _SPELLING) from None

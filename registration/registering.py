@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from registration.eligibility import check, current_runtime
-from registration.env_pack import normalise
+from registration.env_pack import normalise, spelled
 from registration.errors import RegistrationError
 from registration.extra import conceal, need_mlflow
 from registration.importing import Loading
@@ -190,21 +190,22 @@ def _pack(
         said("loading the model, to see what it imports")
         loading.load(model)
         said(f"capturing {here.prefix}")
-        captured = snapshot.capture(
-            here.prefix,
-            store,
-            python=here.python,
-            name=pending,
-            size_limit=pack.size_limit,
-            budget=pack.budget,
-            exclude=pack.exclude,
-            fingerprint=pack.fingerprint,
-            model=model.path,
-            # What follows is still being found out.
-            variables=lambda: of_training(variables, loading.result().variables),
-            imports=lambda: _modules(loading),
-            notes=lambda: _notes(loading, lock),
-        )
+        with spelled():
+            captured = snapshot.capture(
+                here.prefix,
+                store,
+                python=here.python,
+                name=pending,
+                size_limit=pack.size_limit,
+                budget=pack.budget,
+                exclude=pack.exclude,
+                fingerprint=pack.fingerprint,
+                model=model.path,
+                # What follows is still being found out.
+                variables=lambda: of_training(variables, loading.result().variables),
+                imports=lambda: _modules(loading),
+                notes=lambda: _notes(loading, lock),
+            )
         problem = loading.result().problem
         if problem:  # it may be meant for another way of serving; whoever does not expect that has to hear of it
             warnings.warn(f"{model.source} will be registered, but {problem}", RegistrationWarning, stacklevel=_CALLER)

@@ -12,7 +12,7 @@ from registration import console
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from snapshot.limiting import Excess
+    from snapshot.limiting import Excess, Spelling
     from snapshot.saving import Saving
     from snapshot.sizing import Growth, LayerSize, NameSizes, SnapshotSizes
 
@@ -71,7 +71,7 @@ def print_savings(found: Sequence[Saving], *, err: bool = False) -> None:
         click.echo(err=err)
         console.print_table(
             ["could be left out", "saves about", "option of capture"],
-            [(each.what, console.size(each.packed_bytes), each.option) for each in sure],
+            [(each.what, console.size(each.packed_bytes), options().of(each)) for each in sure],
             right=["saves about"],
             err=err,
         )
@@ -132,6 +132,26 @@ def print_growth(found: Sequence[Growth], *, err: bool = False) -> None:
         )
 
 
+def options() -> Spelling:
+    """What is advised about sizes, as options of `envparity capture`."""
+    from snapshot.excluding import DISTRIBUTION
+    from snapshot.limiting import Spelling
+
+    def exclude(patterns: Sequence[str]) -> str:
+        # Quoted, so that a shell hands on what it would take for the names of files.
+        return " ".join(
+            f"--exclude {each}" if each.startswith(DISTRIBUTION) else f"--exclude '{each}'" for each in patterns
+        )
+
+    return Spelling(
+        without={"bytecode": "--no-bytecode", "interpreter": "--no-interpreter"},
+        whole="--no-deltas",
+        exclude=exclude,
+        size_limit="--size-limit",
+        budget="--budget",
+    )
+
+
 def explain(excess: Excess) -> str:
     """Print, to standard error, what is large, what grew and what can be left out; the sentence that is left to say."""
     found = excess.sizes
@@ -182,7 +202,7 @@ def snapshot_document(found: SnapshotSizes, limit: int) -> dict[str, object]:
         ],
         "base_bytes": found.base_bytes,
         "other_bytes": found.other_bytes,
-        "savings": [asdict(each) for each in found.savings],
+        "savings": [{**asdict(each), "option": options().of(each)} for each in found.savings],
     }
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import time
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from snapshot.budgeting import together
 from snapshot.digest import Descriptor
 from snapshot.documents import digest_of
 from snapshot.errors import SnapshotError
+from snapshot.excluding import DISTRIBUTION
 from snapshot.model import Kind
 from snapshot.requiring import required, requires_of_directory
 from snapshot.saving import Weighed, savings
@@ -19,12 +20,13 @@ from snapshot.sizing import Version, family, members, version, versions_of, weig
 from snapshot.store.manifest import CONFIG_TYPE, decode_manifest, encode_manifest
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from snapshot.digest import Digest
     from snapshot.model import Snapshot
     from snapshot.plan import Survey
     from snapshot.requiring import Required
+    from snapshot.saving import Saving
     from snapshot.sizing import NameSizes, SnapshotSizes
     from snapshot.store.store import Store
 
@@ -48,9 +50,34 @@ class Excess:
     problems: tuple[str, ...]
 
 
+def _argument(patterns: Sequence[str]) -> str:
+    return f"exclude={list(patterns)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """How whoever reads of an excess can do what it advises: by default, with the arguments of `snapshot.capture`.
+
+    `without` has what leaves a whole kind of layers out, by `Saving.what`, and `whole` what stores no deltas: nothing is said
+    of what is not there. `exclude` makes one of patterns.
+    """
+
+    without: Mapping[str, str] = field(
+        default_factory=lambda: {"bytecode": 'bytecode="drop"', "interpreter": "interpreter=False"}
+    )
+    whole: str | None = "deltas=False"
+    exclude: Callable[[Sequence[str]], str] = _argument
+    size_limit: str = "size_limit"
+    budget: str = "budget"
+
+    def of(self, saving: Saving) -> str | None:
+        """What leaves it out."""
+        return self.exclude(saving.exclude) if saving.exclude else self.without.get(saving.what)
+
+
 class _TooLargeError(SnapshotError, ValueError):
-    def __init__(self, excess: Excess) -> None:
-        super().__init__(_message(excess))
+    def __init__(self, excess: Excess, spelling: Spelling = Spelling()) -> None:
+        super().__init__(explain(excess, spelling))
         self.excess = excess
 
 
@@ -154,7 +181,7 @@ def _amount(size: int) -> str:
     return f"{size / 1e6:,.1f} MB"
 
 
-def _message(excess: Excess) -> str:
+def explain(excess: Excess, spelling: Spelling) -> str:
     """All of it in one line: the problems, what is large, what grew, and what can be done."""
     parts = [f"{', and '.join(excess.problems)}; nothing was stored"]
     layers = [f"{row.layer.label} {_amount(row.packed_bytes)}" for row in excess.sizes.layers[:_SHOWN]]
@@ -162,25 +189,25 @@ def _message(excess: Excess) -> str:
     if excess.versions is not None and excess.versions.growth:
         grown = [f"{one.name} {_amount(one.added_bytes)}" for one in excess.versions.growth[:_SHOWN]]
         parts.append(f"Changed most between versions: {', '.join(grown)}")
-    parts.append(f"To make it smaller: {'; '.join(_remedies(excess))}")
+    parts.append(f"To make it smaller: {'; '.join(_remedies(excess, spelling))}")
     return ". ".join(parts)
 
 
-def _remedies(excess: Excess) -> Sequence[str]:
+def _remedies(excess: Excess, spelling: Spelling) -> Sequence[str]:
     """What can be done, a phrase each."""
-    said = [
-        f"{one.option} saves about {_amount(one.packed_bytes)}" for one in excess.sizes.savings if one.kind != "leaf"
-    ]
-    leaves = [f"{one.what} {_amount(one.packed_bytes)}" for one in excess.sizes.savings if one.kind == "leaf"]
+    savings = [(one, spelling.of(one)) for one in excess.sizes.savings]
+    said = [f"{how} saves about {_amount(one.packed_bytes)}" for one, how in savings if how and one.kind != "leaf"]
+    leaves = [f"{one.what} {_amount(one.packed_bytes)}" for one, _ in savings if one.kind == "leaf"]
     if leaves:
+        how = spelling.exclude([f"{DISTRIBUTION}NAME"])
         said.append(
-            f"--exclude dist:NAME for what is not used, of what nothing else in the environment requires: {', '.join(leaves[:_SHOWN])}"
+            f"{how} for what is not used, of what nothing else in the environment requires: {', '.join(leaves[:_SHOWN])}"
         )
-    if excess.sizes.base_bytes and excess.sizes.packed_bytes > excess.size_limit:
+    over = excess.sizes.packed_bytes > excess.size_limit
+    if excess.sizes.base_bytes and over and spelling.whole:
         bases = _amount(excess.sizes.base_bytes)
-        said.append(f"--no-deltas stores whole layers and does without {bases} of bases")
+        said.append(f"{spelling.whole} stores whole layers and does without {bases} of bases")
     if excess.versions is not None:
-        said.append("envparity optimize, or remove versions that are not needed any more")
-    raised = ["--size-limit"] if excess.sizes.packed_bytes > excess.size_limit else []
-    raised += ["--budget"] if excess.versions is not None else []
+        said.append("optimize the store, or remove versions that are not needed any more")
+    raised = [*([spelling.size_limit] if over else []), *([spelling.budget] if excess.versions is not None else [])]
     return [*said, f"or raise {' and '.join(raised)}"]

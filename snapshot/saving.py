@@ -1,4 +1,4 @@
-"""What a snapshot could do without, with the option that leaves it out and about how much that saves. Pure."""
+"""What a snapshot could do without, and about how much that saves. Pure."""
 
 from __future__ import annotations
 
@@ -84,15 +84,15 @@ class Weighed:
 
 @dataclass(frozen=True, slots=True)
 class Saving:
-    """One way to make a snapshot smaller. `option` is for the command line; `packed_bytes` is about what it saves.
+    """One way to make a snapshot smaller. `exclude` are the patterns for it; `packed_bytes` is about what it saves.
 
-    `kind`: `files` of many distributions, whole `layers`, a `tool` that nothing needs to run, or a `leaf`: a distribution
+    `kind`: `files` of many distributions, whole `layers` (`what` is `bytecode` or `interpreter`: no pattern is for these), a `tool` that nothing needs to run, or a `leaf`: a distribution
     that nothing else in the environment requires, which may be the very one that the environment is for.
     """
 
     kind: Literal["files", "layers", "tool", "leaf"]
     what: str
-    option: str
+    exclude: tuple[str, ...]
     packed_bytes: int
 
 
@@ -112,13 +112,13 @@ def savings(
 
 def _layers(snapshot: Snapshot, weighed: Sequence[Weighed]) -> list[Saving]:
     compiled = sum(item.packed_bytes for item in weighed if item.layer.kind is Kind.BYTECODE)
-    found = [Saving("layers", "bytecode", "--no-bytecode", compiled)]
+    found = [Saving("layers", "bytecode", (), compiled)]
     environment = snapshot.environment
     if environment.kind == "venv" and not environment.system_site_packages:
         # The interpreter's bytecode goes with it.
         own = [item for item in weighed if item.layer.name == Kind.INTERPRETER.value]
         packed = sum(item.packed_bytes for item in own if item.layer.kind in (Kind.INTERPRETER, Kind.BYTECODE))
-        found.append(Saving("layers", "interpreter", "--no-interpreter", packed))
+        found.append(Saving("layers", "interpreter", (), packed))
     return found
 
 
@@ -139,9 +139,8 @@ def _files(weighed: Sequence[Weighed]) -> list[Saving]:
                 shares[first] += size * per_byte
     found = []
     for what, patterns in _FILES:
-        used = [pattern for pattern in patterns if shares[pattern] >= 1]
-        option = " ".join(f"--exclude '{pattern}'" for pattern in used)
-        found.append(Saving("files", what, option, round(sum(shares[pattern] for pattern in used))))
+        used = tuple(pattern for pattern in patterns if shares[pattern] >= 1)
+        found.append(Saving("files", what, used, round(sum(shares[pattern] for pattern in used))))
     return found
 
 
@@ -171,6 +170,5 @@ def _distributions(
                 for item in weighed
                 if item.layer.name == name and item.layer.kind in (Kind.DISTRIBUTION, Kind.BYTECODE)
             )
-            option = f"--exclude {DISTRIBUTION}{name}"
-            found.append(Saving("tool" if name in _TOOLS else "leaf", name, option, own))
+            found.append(Saving("tool" if name in _TOOLS else "leaf", name, (DISTRIBUTION + name,), own))
     return found

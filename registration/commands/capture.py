@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class TooLargeError(RegistrationError):
-    """Over the size limit or the budget. What is large, and what can be done, stands above the message."""
+    """Over the size limit or the budget. What is large, and what can be done, stands above the message, or with --json in it."""
 
 
 @click.command()
@@ -74,7 +74,7 @@ def capture(
     import snapshot
     from registration import sizes
     from registration.configuration import find_configuration
-    from snapshot.limiting import BUDGET, SIZE_LIMIT, BudgetError, SizeLimitError
+    from snapshot.limiting import BUDGET, SIZE_LIMIT, BudgetError, SizeLimitError, explain
 
     if no_bytecode and compile_bytecode:
         raise click.UsageError("--no-bytecode and --compile-bytecode exclude each other; give one of them")
@@ -98,9 +98,8 @@ def capture(
                 progress=progress,
             )
     except (SizeLimitError, BudgetError) as error:
-        if not as_json:
-            raise TooLargeError(sizes.explain(error.excess)) from error
-        raise
+        said = explain(error.excess, sizes.options()) if as_json else sizes.explain(error.excess)
+        raise TooLargeError(said) from error
     if as_json:
         console.print_json(as_document(captured))
     else:

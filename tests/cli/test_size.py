@@ -108,7 +108,7 @@ def test_a_snapshot_as_json(run):
     assert parts == found["packed_bytes"]
     assert found["layers"][0]["name"] == "large"
     assert {each["kind"] for each in found["savings"]} >= {"files", "tool", "leaf"}
-    assert found["savings"][0].keys() == {"kind", "what", "option", "packed_bytes"}
+    assert found["savings"][0].keys() == {"kind", "what", "exclude", "option", "packed_bytes"}
 
 
 def test_the_rest_is_one_line_unless_all_is_asked_for(run, monkeypatch):

@@ -26,9 +26,9 @@ def test_over_the_size_limit_nothing_is_stored_and_the_error_says_what_is_large(
     message = str(refused.value)
     assert "over the limit of 2.0 kB; nothing was stored" in message
     assert "Largest: interpreter" in message
-    assert "--no-interpreter saves about" in message
-    assert "--no-bytecode saves about" in message
-    assert message.endswith("or raise --size-limit")
+    assert "interpreter=False saves about" in message
+    assert 'bytecode="drop" saves about' in message
+    assert message.endswith("or raise size_limit")
     assert "budget" not in message
     assert "\n" not in message
     assert blobs(store, tmp_path) == []

@@ -49,7 +49,7 @@ def test_the_budget_is_what_all_versions_have_together(take, site, store, tmp_pa
         f"all versions of churn would have {needed / 1e3:,.1f} kB, over the budget of {needed / 1e3:,.1f} kB; nothing"
     )
     assert "Changed most between versions: unowned" in message
-    assert "envparity optimize, or remove versions that are not needed any more; or raise --budget" in message
+    assert "optimize the store, or remove versions that are not needed any more; or raise budget" in message
     assert "\n" not in message
     versions = refused.value.excess.versions
     assert [each.name for each in versions.versions] == ["churn/1", "churn", "churn/3"]
@@ -67,7 +67,7 @@ def test_both_are_reported_together(take, store):
     assert isinstance(refused.value, BudgetError)
     assert isinstance(refused.value, ValueError)
     assert " over the limit of 1.0 kB, and all versions of churn would have " in str(refused.value)
-    assert str(refused.value).endswith("or raise --size-limit and --budget")
+    assert str(refused.value).endswith("or raise size_limit and budget")
     assert len(refused.value.excess.problems) == 2
     assert refused.value.excess.sizes.packed_bytes > 1000
     assert store.references() == ()

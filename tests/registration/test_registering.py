@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import threading
 
@@ -178,8 +179,13 @@ def untouched(client, store, name, before):
 
 def test_a_capture_that_fails_leaves_nothing(mlflow, logged, first, store, client):
     before = names(store)
-    with pytest.raises(snapshot.SizeLimitError):
+    with pytest.raises(snapshot.SizeLimitError, match=r"over the limit of 1\.0 kB; nothing was stored") as refused:
         registration.register_model(logged.second.model_uri, "large", env_pack=PACK, store=store, size_limit=1000)
+    # What it advises can be done by whoever registers.
+    said = str(refused.value)
+    assert said.endswith('; or raise the "size_limit" of env_pack')
+    assert 'env_pack={"exclude": ["dist:NAME"]} for what is not used' in said
+    assert not re.search(r"--|interpreter=|bytecode=|deltas=", said)
     untouched(client, store, "large", before)
     assert "large" not in {each.name for each in client.search_registered_models()}
 

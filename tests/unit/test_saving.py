@@ -29,21 +29,21 @@ def test_files_are_estimated_by_their_share_of_their_layer():
     one = weighed("one", 1000, ("one/core.py", 300), ("one/tests/x.py", 100), ("one-1.dist-info/tests/METADATA", 0))
     other = weighed("other", 500, ("other/test/x.py", 50), ("other/__init__.pyi", 50))
     assert found(one, other) == (
-        Saving("files", "tests", "--exclude '*/tests/*' --exclude '*/test/*'", 500),
-        Saving("files", "type stubs", "--exclude '*.pyi'", 250),
+        Saving("files", "tests", ("*/tests/*", "*/test/*"), 500),
+        Saving("files", "type stubs", ("*.pyi",), 250),
     )
 
 
 def test_a_file_that_two_patterns_match_is_saved_once():
     (saving,) = found(weighed("one", 900, ("one/tests/test/x.pyi", 90)))
-    assert saving == Saving("files", "tests", "--exclude '*/tests/*'", 900)
+    assert saving == Saving("files", "tests", ("*/tests/*",), 900)
 
 
 def test_assets_headers_and_libraries():
     parts = weighed("one", 400, ("one/static/a.js", 1), ("one/a.js.map", 1), ("one/include/a.h", 1), ("one/lib.a", 1))
     assert found(parts) == (
-        Saving("files", "headers, static libs", "--exclude '*/include/*' --exclude '*.a'", 200),
-        Saving("files", "web assets", "--exclude '*/static/*' --exclude '*.map'", 200),
+        Saving("files", "headers, static libs", ("*/include/*", "*.a"), 200),
+        Saving("files", "web assets", ("*/static/*", "*.map"), 200),
     )
 
 
@@ -51,7 +51,7 @@ def test_what_is_always_kept_saves_nothing():
     interpreter = weighed("interpreter", 100, ("include/Python.h", 100), kind=Kind.INTERPRETER)
     generated = weighed("environment", 100, ("lib/tests/x", 100), kind=Kind.ENVIRONMENT)
     information = weighed("one", 100, ("lib/one-1.0.dist-info/tests/x", 100))
-    assert found(interpreter, generated, information) == (Saving("layers", "interpreter", "--no-interpreter", 100),)
+    assert found(interpreter, generated, information) == (Saving("layers", "interpreter", (), 100),)
 
 
 def test_bytecode_and_the_interpreter():
@@ -61,8 +61,8 @@ def test_bytecode_and_the_interpreter():
         weighed("one", 7, ("y.pyc", 1), kind=Kind.BYTECODE),
     ]
     assert found(*parts) == (
-        Saving("layers", "interpreter", "--no-interpreter", 120),
-        Saving("layers", "bytecode", "--no-bytecode", 27),
+        Saving("layers", "interpreter", (), 120),
+        Saving("layers", "bytecode", (), 27),
     )
 
 
@@ -86,9 +86,9 @@ def test_a_tool_is_needless_unless_something_that_runs_needs_it():
         "wheel": needs(),
     }
     assert found(*parts, requires=requires) == (
-        Saving("tool", "pip", "--exclude dist:pip", 100),
-        Saving("tool", "wheel", "--exclude dist:wheel", 100),
-        Saving("leaf", "app", "--exclude dist:app", 100),
+        Saving("tool", "pip", ("dist:pip",), 100),
+        Saving("tool", "wheel", ("dist:wheel",), 100),
+        Saving("leaf", "app", ("dist:app",), 100),
     )
 
 
@@ -97,7 +97,7 @@ def test_a_leaf_is_what_nothing_names_not_even_for_an_extra():
     parts.append(weighed("app", 10, ("x.pyc", 1), kind=Kind.BYTECODE))
     requires = {"app": needs("library"), "library": needs(ever=("plugin",)), "plugin": needs()}
     assert [each for each in found(*parts, requires=requires) if each.kind == "leaf"] == [
-        Saving("leaf", "app", "--exclude dist:app", 110)
+        Saving("leaf", "app", ("dist:app",), 110)
     ]
 
 
