@@ -73,7 +73,7 @@ def plan(train: Side, serve: Side, diff: EnvironmentDiff | None = None) -> Plan:
     `train` if it is a live environment. `diff` is what `compare` found, if that is known already. Raises DiffError.
     """
     if train.kind == "snapshot" and train.name:
-        return _restored(train.name, serve)
+        return _restored(train, serve)
     pip = ("python", "-m", "pip", *(("--python", serve.label) if serve.kind == "environment" else ()))
     if train.requirements is not None:
         return _declared(train.requirements, serve.environment, pip)
@@ -96,7 +96,7 @@ def fix(report: Report, train: Side, serve: Side, diff: EnvironmentDiff | None =
         len(command) > _LONGEST or not command.isprintable()
     ):  # a report would show it with escapes: that is another file
         sides = ("--requirements", train.label) if train.requirements is not None else (train.label,)
-        command = f"{shlex.join(('envparity', 'diff', '--plan', *sides, serve.label))} | sh"
+        command = f"{shlex.join(_command(train, 'diff', '--plan', *sides, serve.label))} | sh"
     summary = "; ".join(dict.fromkeys(step.why for step in found.steps))
     left = f"; left as it is: {summarise(found.rest, most=3)}" if found.rest else ""
     return Fix(command, summary + left, found.pins)
@@ -119,14 +119,20 @@ def _variables(report: Report) -> Fix | None:
     )
 
 
-def _restored(name: str, serve: Side) -> Plan:
+def _command(train: Side, *words: str) -> tuple[str, ...]:
+    """The `envparity` command that finds the snapshot `train`: what has moved an environment away must not fail then."""
+    return ("envparity", *(("--store", train.store) if train.store else ()), *words)
+
+
+def _restored(train: Side, serve: Side) -> Plan:
+    name = train.name
     if serve.kind != "environment":
-        return Plan((Step(("envparity", "restore", name, "DEST"), f"restores {name}"),))
+        return Plan((Step(_command(train, "restore", name, "DEST"), f"restores {name}"),))
     aside = f"{serve.label.rstrip('/')}.before"
     return Plan(
         (
             Step(("mv", "-T", "--", serve.label, aside), f"keeps the environment as {aside}"),
-            Step(("envparity", "restore", name, serve.label), f"restores {name} in its place"),
+            Step(_command(train, "restore", name, serve.label), f"restores {name} in its place"),
         )
     )
 

@@ -24,7 +24,8 @@ class NoEnvironmentSideError(DiffError, ValueError):
 class Side:
     """One side. It has a `description`, or, as the training side, `requirements` instead.
 
-    `label` is what the user calls it. `name` is what `envparity restore` would take to make it again, empty for a live environment.
+    `label` is what the user calls it. `name` is what `envparity restore` would take to make it again, empty for a live environment, and
+    `store` what `--store` must say for that, empty where nothing must.
     """
 
     label: str
@@ -32,6 +33,7 @@ class Side:
     description: Description | None = None
     requirements: Requirements | None = None
     name: str = ""
+    store: str = ""
 
     @property
     def environment(self) -> Description:

@@ -10,7 +10,7 @@ import os
 import re
 import stat
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from diffing.artifacts import Findings, read_artifact
 from diffing.errors import DiffError
@@ -89,11 +89,14 @@ def read_model(path: str | os.PathLike[str]) -> Usage:
 
 
 def read_modules(text: str, what: str, label: str) -> Usage:
-    """What a list of modules says: names, one a line with `#` for comments, or JSON: a list, or an object whose `modules` is one.
+    """What a list of modules says: names, one a line with `#` for comments, or JSON: a list, or an object whose `modules` is one, and whose
+    `pickled`, if it is there, has those of them that the model's pickles name.
 
     `what` names the list in errors, `label` in reports. Raises ModelError.
     """
-    return Usage(label, tuple(Use(name, "", label, "listed") for name in _listed(text, what)))
+    modules, pickled = _listed(text, what)
+    rows = [(name, how) for names, how in ((modules, "listed"), (pickled, "pickle")) for name in names]
+    return Usage(label, tuple(sorted(Use(name, "", label, how) for name, how in rows)))
 
 
 def _usage(label: str, found: Findings, extra: Iterable[Use] = (), requirements: str | None = None) -> Usage:
@@ -176,7 +179,9 @@ def _mlmodel(path: str, found: Findings) -> Iterator[Use]:
             yield Use(match["module"], "", "MLmodel", "flavor")
 
 
-def _listed(text: str, path: str) -> list[str]:
+def _listed(text: str, path: str) -> tuple[list[str], list[str]]:
+    """The modules, and those of which pickles hold something."""
+    pickled: Any = []
     if text.lstrip()[:1] in {"[", "{"}:
         try:
             found = json.loads(text)
@@ -187,16 +192,18 @@ def _listed(text: str, path: str) -> list[str]:
                 f"{path} is a list of modules of schema {found['schema']!r}, and 1 is read; install a newer envparity"
             )
         rows = found.get("modules") if isinstance(found, dict) else found
-        if not isinstance(rows, list):
+        pickled = found.get("pickled", []) if isinstance(found, dict) else []
+        if not isinstance(rows, list) or not isinstance(pickled, list):
             raise ModelError(f'{path} is no list of modules: want [NAME, …] or {{"modules": [NAME, …]}}')
         named = [(f"item {number}", row) for number, row in enumerate(rows, 1)]
     else:
         lines = [line.partition("#")[0].strip() for line in text.splitlines()]
         named = [(f"line {number}", line) for number, line in enumerate(lines, 1) if line]
+    every = [*named, *((f"pickled {number}", name) for number, name in enumerate(pickled, 1))]
     wrong = [
-        f"{where}: {str(name)[:60]!r}" for where, name in named if not (isinstance(name, str) and _MODULE.match(name))
+        f"{where}: {str(name)[:60]!r}" for where, name in every if not (isinstance(name, str) and _MODULE.match(name))
     ]
     if wrong:
         most = "; ".join(wrong[:5]) + (f" and {len(wrong) - 5} more" if len(wrong) > 5 else "")
         raise ModelError(f"{path} is no list of modules: {most}")
-    return sorted({name for _, name in named})
+    return sorted({name for _, name in named}), sorted(set(pickled))

@@ -85,7 +85,9 @@ def _report(
     chosen = None if variables is None else process_variables(variables, place)
     key = target.store.variables_key()
     fingerprint = stored.facts.numeric is not None
-    with _measuring(place, chosen, wanted=fingerprint and not full) as measured:
+    # Which Python runs what was restored onto this machine's is no fact of the snapshot.
+    anew = full or not stored.snapshot.interpreter.captured
+    with _measuring(place, chosen, wanted=fingerprint and not anew) as measured:
         from diffing import policy as policies
         from diffing.assessing import assess
         from diffing.sides import Side
@@ -98,7 +100,7 @@ def _report(
         own = None if chosen is None else unset(chosen, noted_variables(train.name, target.store))
         found = (
             snapshot.describe(place, variables=own, fingerprint=fingerprint, key=key, progress=progress)
-            if full
+            if anew
             else here(stored, place, variables=own, key=key, measured=measured)
         )
     return assess(

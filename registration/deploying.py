@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from registration import checking
-from registration.claiming import OccupiedError, claimed
+from registration.claiming import Claim, OccupiedError, claimed
 from registration.events import Log
 from registration.resolving import MistakenError, resolving
 from registration.serving import MODEL
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 
     from diffing.policy import Policy
     from diffing.report import Report
-    from registration.claiming import Claim
     from registration.events import Event
     from registration.resolving import Resolution, Target
     from snapshot.digest import Digest
@@ -104,6 +103,8 @@ class _Work:
     def deploy(self, target: Target, begin: float) -> Deployed:
         """Deploy `target`. Raises MistakenError when it is not what the registry means: then all is as it was before."""
         place = Path(os.path.abspath(self.destination(target) if callable(self.destination) else self.destination))
+        if _is_settled(place, target):
+            return self._as_it_is(target, place, begin)
         with claimed(place) as claim:
             again = False
             try:
@@ -122,6 +123,12 @@ class _Work:
             self.log.write(place / DEPLOYMENT)
             claim.finish()
         return _deployed(target, place, report, self.log, again=again, seconds=time.perf_counter() - begin)
+
+    def _as_it_is(self, target: Target, place: Path, begin: float) -> Deployed:
+        """Check what is there already, where nothing can be written: in an image, for one. There is no log of it."""
+        with self.resolution.confirming(target, self.log):
+            report = self._check(target, place)
+        return _deployed(target, place, report, self.log, again=True, seconds=time.perf_counter() - begin)
 
     def _preflight(self, target: Target, place: Path) -> None:
         """Raises RefusedError with all that stands in the way on this host, and what to do about each."""
@@ -203,6 +210,13 @@ def _deployed(target: Target, place: Path, report: Report, log: Log, *, again: b
         again=again,
         seconds=seconds,
     )
+
+
+def _is_settled(place: Path, target: Target) -> bool:
+    """Whether a finished deployment of the target is in a place beside which this process cannot write, not even its claim."""
+    if os.access(place.parent, os.W_OK | os.X_OK) or not (place / DEPLOYMENT).exists():
+        return False
+    return Claim(place, -1).occupant() == target.reference.snapshot
 
 
 def _is_there(claim: Claim, place: Path, target: Target) -> bool:

@@ -9,6 +9,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from diffing.requirements import masked
 from registration.errors import RegistrationError
 from registration.running import Running
 from registration.surroundings import target_command
@@ -97,7 +98,7 @@ class Loading:
     def load(self, model: LocalModel) -> None:
         """Go on with `model`, for at most the `seconds` from now."""
         self._model = model
-        self._running.what = f"loading the model {model.source}"
+        self._running.what = f"loading the model {masked(model.source)}"
         self._running.tell(os.path.abspath(model.path).encode("utf-8", "surrogateescape"))
 
     def result(self) -> Imported:
@@ -112,7 +113,7 @@ class Loading:
         if done.code or not os.path.exists(self._answer):
             why = done.last if done.code else "it ended the process that loads it"
             raise LoadError(
-                f"the model {self._model.source} cannot be loaded in this environment: {why}; "
+                f"the model {masked(self._model.source)} cannot be loaded in this environment: {why}; "
                 "make mlflow.pyfunc.load_model work here first, in a process of its own: what it imports must be "
                 "installed, or be part of the model (code_paths)"
             )

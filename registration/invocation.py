@@ -31,6 +31,11 @@ class Invocation:
         return self.where
 
     @property
+    def named(self) -> str:
+        """The store as `--store` has it in a command that somebody is told to run; empty when it need not be said."""
+        return os.path.abspath(self.store_path) if self.chosen else ""
+
+    @property
     def store(self) -> Store:
         from snapshot.store import Store
 

@@ -24,7 +24,7 @@ from registration.surroundings import surroundings, target_command
 from snapshot.errors import summarise
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from diffing.requirements import Item, Requirements
     from registration.surroundings import Installed, Surroundings
@@ -36,6 +36,14 @@ INSTALL_SECONDS = 1800.0
 
 _REMEDY = "install what is missing yourself and set install_dependencies to False"
 _WITHOUT = "or set install_dependencies to False"
+
+#: Options of a requirements file that say where to look (pip's documentation, "Requirements File Format").
+_INDEX = re.compile(
+    r"[ \t]*(?P<name>--index-url|-i|--extra-index-url|--find-links|-f|--trusted-host|--no-index|--pre)"
+    r"(?:[ \t=]+(?P<value>[^\s#]\S*))?[ \t]*(?:[ \t]#.*)?$"
+)
+_SHORT = {"-i": "--index-url", "-f": "--find-links"}
+_VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 
 
 class LockError(RegistrationError, RuntimeError):
@@ -69,7 +77,8 @@ def prepare(
     `seconds` for each of the steps. Raises LockError and its kin, RequirementsError, SurroundingsError.
     """
     content = lock(requirements, here, previous=previous, said=said, seconds=seconds)
-    installed = install_missing(content, here, directory=_directory(requirements), said=said)
+    indexes = index_options(requirements)
+    installed = install_missing(content, here, directory=_directory(requirements), indexes=indexes, said=said)
     after = surroundings(here.python) if installed else here
     validate(requirements, here, after)
     return Prepared(content, installed, after)
@@ -94,7 +103,8 @@ def lock(
     items, have, missing = _needed(requirements, here)
     with ExitStack() as stack:
         if _all_there(items, missing):
-            return _locking(have, here, stack, previous=previous, said=said, seconds=seconds)()
+            indexes = index_options(requirements)
+            return _locking(have, here, stack, indexes, previous=previous, said=said, seconds=seconds)()
         if said is not None:
             said(f"resolving {len(items)} requirements; missing: {summarise(missing) or 'nothing'}")
         scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="envparity-lock-"))
@@ -117,7 +127,7 @@ def begin(
     items, have, missing = _needed(requirements, here)
     if not _all_there(items, missing):
         return None
-    return _locking(have, here, stack, previous=previous, said=said, seconds=seconds)
+    return _locking(have, here, stack, index_options(requirements), previous=previous, said=said, seconds=seconds)
 
 
 def _needed(
@@ -136,6 +146,7 @@ def _locking(
     have: Sequence[Installed],
     here: Surroundings,
     stack: ExitStack,
+    indexes: Sequence[str],
     *,
     previous: bytes | None,
     said: Said | None,
@@ -148,7 +159,9 @@ def _locking(
     rows = [key for key in keys if key not in known]
     if said is not None:
         said(f"locking {len(have)} distributions")
-    asked = stack.enter_context(_asking({"rows": rows}, here, scratch, None, seconds)) if rows else None
+    asked = (
+        stack.enter_context(_asking({"rows": rows, "indexes": indexes}, here, scratch, None, seconds)) if rows else None
+    )
 
     def finish() -> bytes:
         answer = {"hashes": [], "unfetched": []} if asked is None else _answer(asked, here, scratch)
@@ -174,7 +187,8 @@ def _resolved(
     with open(pins, "w", encoding="utf-8") as file:
         file.writelines(f"{one.name}=={one.version}\n" for one in here.installed.values())
     direct = sorted({str(item.name) for item in items if item.name in missing and not item.url})
-    request = {"wanted": direct, "pins": pins, "output": output, "requirements": requirements}
+    indexes = index_options(requirements)
+    request = {"wanted": direct, "pins": pins, "output": output, "requirements": requirements, "indexes": indexes}
     with _asking(request, here, scratch, directory, seconds) as asked:
         answer = _answer(asked, here, scratch)
     if answer["absent"]:
@@ -259,12 +273,13 @@ def install_missing(
     here: Surroundings,
     *,
     directory: str | None = None,
+    indexes: Sequence[str] = (),
     said: Said | None = None,
     seconds: float = INSTALL_SECONDS,
 ) -> tuple[str, ...]:
     """Install those rows of a lock that the environment does not have, and nothing else; `NAME VERSION` of each.
 
-    `directory` is where paths in the lock begin. pip fetches all of them, and compares the hashes, before it installs the first. Raises LockError.
+    `directory` is where paths in the lock begin, `indexes` are options for pip beside its own. pip fetches all of them, and compares the hashes, before it installs the first. Raises LockError.
     """
     with tempfile.TemporaryDirectory(prefix="envparity-install-") as scratch:
         items = _rows(content, scratch).applicable(here.markers)
@@ -276,6 +291,8 @@ def install_missing(
             said(f"installing {summarise(names)}")
         path = os.path.join(scratch, "missing.txt")
         with open(path, "wb") as file:
+            # In the file, and not on the command line: an index may be called with a password.
+            file.write("".join(f"{option}\n" for option in indexes).encode())
             file.write(b"".join(_row(content, item) for item in missing))
         command = [here.python, "-I", "-m", "pip", "install", "--quiet", "--no-input", "--no-deps", "--require-hashes"]
         done = run(
@@ -304,6 +321,34 @@ def validate(requirements: str | os.PathLike[str], before: Surroundings, after: 
     problems += sorted(breakage(after) - breakage(before))
     if problems:
         raise LockError(f"after the installation {summarise(problems)}; repair the environment, {_WITHOUT}")
+
+
+# -- where to look
+
+
+def index_options(requirements: str | os.PathLike[str]) -> list[str]:
+    """Where the lines of a requirements file say that its distributions are: pip's options, each with its value (`--index-url=URL`).
+
+    Raises RequirementsError.
+    """
+    root = os.path.dirname(os.path.abspath(requirements))
+    files = dict.fromkeys([os.path.basename(requirements), *(item.file for item in read(requirements).items)])
+    return [option for file in files for option in _index_options(os.path.join(root, file))]
+
+
+def _index_options(path: str) -> Iterator[str]:
+    with open(path, encoding="utf-8-sig", errors="replace") as file:
+        for line in file:
+            match = _INDEX.match(line)
+            if match is None:
+                continue
+            # As pip does in such a file: environment variables are put in, and a directory begins where the file lies.
+            value = _VARIABLE.sub(lambda found: os.environ.get(found[1], found[0]), match["value"] or "")
+            name = _SHORT.get(match["name"], match["name"])
+            beside = os.path.join(os.path.dirname(path), value)
+            if name == "--find-links" and value and os.path.exists(beside):
+                value = beside
+            yield f"{name}={value}" if value else name
 
 
 # -- the lock as text

@@ -9,12 +9,14 @@ import json
 import os
 import re
 import sys
+import sysconfig
 import tempfile
 import warnings
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from diffing.requirements import masked
 from registration.eligibility import check, current_runtime
 from registration.env_pack import normalise, spelled
 from registration.errors import RegistrationError
@@ -23,9 +25,11 @@ from registration.importing import Loading
 from registration.locking import begin, prepare
 from registration.models import fetch
 from registration.naming import snapshot_name
-from registration.pending import forget_killed, pending_name
+from registration.pending import forget, forget_killed
 from registration.surroundings import surroundings
 from registration.variables import of_training, shown
+from snapshot.errors import SnapshotError
+from snapshot.pending import pending_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -145,9 +149,9 @@ def register(
                 await_registration_for=await_registration_for,
                 tags={**(tags or {}), **_tags(packed, store)},
             )
-        except BaseException as error:  # Control-C too: there is no version, so there is to be no snapshot
-            store.remove(packed.pending)
+        except BaseException as error:  # Control-C too
             conceal(error)
+            _withdraw(name, packed, store)
             raise
     _settle(version, packed, store)
     return version
@@ -178,6 +182,7 @@ def _pack(
     forget_killed(store, snapshot_name(name))
     pending = pending_name(snapshot_name(name))
     with ExitStack() as stack:
+        stack.push(_taken_back(store, pending))
         lock = None
         if pack.install_dependencies and model.requirements is not None:
             previous = _last_lock(store, name)
@@ -204,32 +209,64 @@ def _pack(
                 # What follows is still being found out.
                 variables=lambda: of_training(variables, loading.result().variables),
                 imports=lambda: _modules(loading),
-                notes=lambda: _notes(loading, lock),
+                notes=lambda: _notes(model, loading, lock),
             )
         problem = loading.result().problem
         if problem:  # it may be meant for another way of serving; whoever does not expect that has to hear of it
-            warnings.warn(f"{model.source} will be registered, but {problem}", RegistrationWarning, stacklevel=_CALLER)
+            warnings.warn(
+                f"{masked(model.source)} will be registered, but {problem}", RegistrationWarning, stacklevel=_CALLER
+            )
     return _Packed(captured, snapshot_name(name), pending)
+
+
+def _taken_back(store: Store, pending: str) -> Callable[..., None]:
+    """For the end of a block: after an error, Control-C too, the store does not have `pending`, however far the capture came."""
+
+    def close(kind: type[BaseException] | None, _: object, __: object) -> None:
+        if kind is not None:
+            # The error that is on its way says more than one about this; and the next registration takes it away.
+            with suppress(SnapshotError):
+                forget(store, pending)
+
+    return close
 
 
 def _modules(loading: Loading) -> list[str]:
     return sorted(name for name in loading.result().names if _DOTTED.fullmatch(name))  # some programs make up others
 
 
-def _notes(loading: Loading, lock: Callable[[], bytes] | None) -> dict[str, bytes]:
-    said = {"schema": 1, "modules": _modules(loading), "sets": shown(loading.result().variables)}
+def _notes(model: LocalModel, loading: Loading, lock: Callable[[], bytes] | None) -> dict[str, bytes]:
+    said = {
+        "schema": 1,
+        "modules": _modules(loading),
+        "pickled": _pickled(model.path),
+        "sets": shown(loading.result().variables),
+    }
     notes = {MODULES: json.dumps(said, indent=1, sort_keys=True).encode()}
     return notes if lock is None else {**notes, LOCK: lock()}
 
 
+def _pickled(model: str) -> list[str]:
+    """The modules that pickles of the model name: what changes in these may make it impossible to load."""
+    from diffing.usage import read_model
+
+    return sorted(
+        {use.module for use in read_model(model).uses if use.how == "pickle" and _DOTTED.fullmatch(use.module)}
+    )
+
+
 def _last_lock(store: Store, name: str) -> bytes | None:
-    """The lock of the version before, whose hashes need not be asked for again."""
-    from snapshot.store import UnknownSnapshotError
+    """The lock of the version before, whose hashes need not be asked for again: they are those of what its Python can install."""
     from snapshot.trees import read_note
 
     try:
+        python = store.snapshot(snapshot_name(name)).interpreter
+        if (python.soabi, python.platform) != (sysconfig.get_config_var("SOABI") or "", sysconfig.get_platform()):
+            return None
         return read_note(store, snapshot_name(name), LOCK)
-    except UnknownSnapshotError:
+    except (
+        SnapshotError
+    ):  # there is none, or it cannot be read: then the index is asked, and `check` says what is wrong with it
         return None
 
 
@@ -243,7 +280,31 @@ def _tags(packed: _Packed, store: Store) -> dict[str, str]:
         tags.STORE: str(store.backend),
         tags.NAME: packed.name,
         tags.VERSION: version(),
+        tags.REGISTRATION: packed.pending.rpartition("/")[2],
     }
+
+
+def _withdraw(name: str, packed: _Packed, store: Store) -> None:
+    """After an error of MLflow's: no version, so no snapshot. It may have made the version all the same, and then failed to wait for it or to say so."""
+    from registration import tags
+
+    quote = '"' if "'" in name else "'"
+    try:
+        client = need_mlflow().MlflowClient()
+        mine = packed.pending.rpartition("/")[2]
+        for version in client.search_model_versions(f"name = {quote}{name}{quote}"):
+            if version.tags.get(tags.REGISTRATION) == mine:
+                client.delete_model_version(name, str(version.version))
+    except Exception as error:  # noqa: BLE001 - whatever it is: the version may be there, and its snapshot must stay
+        conceal(error)
+        warnings.warn(
+            f"whether MLflow made a version of {name} all the same cannot be seen ({error}); its snapshot is kept in {store} as "
+            f"{packed.pending}: look for the version, and delete it before registering again",
+            RegistrationWarning,
+            stacklevel=_CALLER,
+        )
+        return
+    forget(store, packed.pending)
 
 
 def _settle(version: ModelVersion, packed: _Packed, store: Store) -> None:
@@ -264,6 +325,6 @@ def _settle(version: ModelVersion, packed: _Packed, store: Store) -> None:
             conceal(error)
             raise
         finally:  # even where MLflow cannot be reached any more
-            store.remove(packed.pending)
+            forget(store, packed.pending)
         raise
-    store.remove(packed.pending)
+    forget(store, packed.pending)

@@ -33,12 +33,13 @@ def find_sides(
     fingerprint: bool | None = None,
     cached: bool = False,
     identify: bool = False,
+    named: str = "",
     progress: Progress | None = None,
 ) -> list[Side]:
     """The sides that `texts` mean, in order; all of them are looked up before any is read.
 
     `requirements` is a file that becomes the first side. `fingerprint`: whether the numeric probe runs in live environments; None: if there
-    is something to compare it with. `cached` and `identify`: see `describe`. Raises NoSuchSubjectError, DiffError and SnapshotError.
+    is something to compare it with. `cached` and `identify`: see `describe`. `named` is the store as `--store` has it, if it was given. Raises NoSuchSubjectError, DiffError and SnapshotError.
     """
     found = [Path(text) if os.path.isfile(text) else find_subject(text, store) for text in texts]
     labels = list(texts)
@@ -55,16 +56,20 @@ def find_sides(
             prefix, store, fingerprint=bool(fingerprint), cached=cached, identify=identify, progress=progress
         )
 
-    return [_side(labels[number], subject, stored.get(number), live) for number, subject in enumerate(found)]
+    return [_side(labels[number], subject, stored.get(number), live, named) for number, subject in enumerate(found)]
 
 
 def _side(
-    label: str, subject: Reference | Path, stored: Description | None, live: Callable[[Path], Description]
+    label: str,
+    subject: Reference | Path,
+    stored: Description | None,
+    live: Callable[[Path], Description],
+    named: str,
 ) -> Side:
     from diffing.sides import Side
 
     if not isinstance(subject, Path):
-        return Side(label, "snapshot", stored, name=subject.name or subject.snapshot)
+        return Side(label, "snapshot", stored, name=subject.name or subject.snapshot, store=named)
     if subject.is_dir():
         return Side(label, "environment", live(subject))
     from diffing import requirements

@@ -71,7 +71,7 @@ def print_savings(found: Sequence[Saving], *, err: bool = False) -> None:
         click.echo(err=err)
         console.print_table(
             ["could be left out", "saves about", "option of capture"],
-            [(each.what, console.size(each.packed_bytes), options().of(each)) for each in sure],
+            [(each.what, console.size(each.packed_bytes), options().of(each) or "") for each in sure],
             right=["saves about"],
             err=err,
         )

@@ -7,3 +7,5 @@ PARITY_ROOT = "envparity.parity_root"
 STORE = "envparity.store"
 NAME = "envparity.name"
 VERSION = "envparity.version"
+#: Which registration made the version: no other has it.
+REGISTRATION = "envparity.registration"

@@ -12,11 +12,13 @@ from snapshot.cache import LayerCache
 from snapshot.errors import SnapshotError
 from snapshot.rebasing import rebase
 from snapshot.scratch import sweep
+from snapshot.space import FULL
 from snapshot.store.removed import is_over, load_removed
 from snapshot.store.store import GRACE, NoCacheError
 
 if TYPE_CHECKING:
     from snapshot.progress import Progress
+    from snapshot.store.manifest import Row
     from snapshot.store.store import Store
 
 
@@ -59,7 +61,7 @@ def collect(
         raise GraceError(f"a grace period of {grace} seconds: give 0 or more")
     # Only a removal makes a base superfluous.
     going = [each.row for each in load_removed(store.backend) if is_over(each, grace, time.time())]
-    rebased = rebase(store, going, progress) if going and not dry_run else 0
+    rebased = _rebase(store, going, progress) if going and not dry_run else 0
     done = store.collect(grace=grace, dry_run=dry_run)
     layers = leftovers = 0
     with suppress(NoCacheError):  # a store without a cache has nothing on this node
@@ -78,6 +80,16 @@ def collect(
         done.removed,
         rebased,
     )
+
+
+def _rebase(store: Store, going: list[Row], progress: Progress | None) -> int:
+    """On a disk that is full nothing is encoded anew: what a removed layer is needed for keeps it, and all else makes room."""
+    try:
+        return rebase(store, going, progress)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        return 0
 
 
 def _node(directory: str, needed: frozenset[str], *, dry_run: bool) -> tuple[int, int]:

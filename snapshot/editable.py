@@ -36,6 +36,19 @@ LEFT_OUT = frozenset(
 )
 
 
+#: What nobody means as a source tree: the root and what systems have below it (FHS 3.0). `/app` and its like are somebody's project.
+_WIDE = frozenset(
+    [
+        "/",
+        *(
+            f"/{name}"
+            for name in ("bin", "boot", "dev", "etc", "home", "lib", "lib32", "lib64", "libx32", "media", "mnt", "opt")
+        ),
+        *(f"/{name}" for name in ("proc", "root", "run", "sbin", "srv", "sys", "tmp", "usr", "var")),
+    ]
+)
+
+
 def find_sources(
     root: str, base: str, sites: Iterable[str], found: Mapping[str, Found], distributions: Iterable[Installed]
 ) -> tuple[dict[str, str], list[Finding]]:
@@ -57,7 +70,7 @@ def find_sources(
             continue
         if not os.path.isdir(directory):
             findings.append(Finding("missing", path, f"the source directory of {name} is not there"))
-        elif directory.count("/") < 2 or _holds([directory], base):
+        elif directory in _WIDE or _holds([directory], base):
             findings.append(Finding("path-outside", path, f"too wide to be captured as the source of {name}"))
         else:
             sources[unique(name or "source", sources)] = os.path.abspath(path)

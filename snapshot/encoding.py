@@ -196,11 +196,11 @@ class Encoder:
     def _read(self, base: Base, files: Sequence[BaseFile]) -> Tar | None:
         """These files of the base's tar; None when it is damaged or gone: the new layer does without."""
         # By the pool, like all that takes memory: its threads bound how much is taken at once.
-        reading = self._pool.submit(self._tars.files, base.layer.diff_id, base.layer.label, files)
+        reading = self._pool.submit(self._tars.files, base.layer.diff_id, base.layer.label, base.layer.size, files)
         try:
             return reading.result()
-        except SnapshotError:
-            return None  # `check` says what is wrong with it
+        except (SnapshotError, OSError):
+            return None  # `check` says what is wrong with it; where the disk is full, a whole layer may still fit
 
     def _usable(self, layer: Layer) -> Base | None:
         """The layer as a base, unless there are too many deltas in a row already, or something of it is missing."""

@@ -48,21 +48,33 @@ def run_all(jobs: Sequence[Callable[[], Any]]) -> list[Any]:
 
     Results must be made of plain values (numbers, text, lists, tuples). The first error is raised again, here, when all have ended.
     """
-    children = [_start(job) for job in jobs[1:]]
+    children: list[tuple[int, int]] = []
     try:
-        results = [jobs[0]()]
+        for job in jobs[1:]:
+            child = _start(job)
+            if child is None:
+                break  # what is left is done here
+            children.append(child)
+        first = jobs[0]()
+        rest = [job() for job in jobs[1 + len(children) :]]
     finally:
         answers = [_finish(child, pipe) for child, pipe in children]
     for ok, value in answers:
         if not ok:
             raise value
-        results.append(value)
-    return results
+    return [first, *(value for _, value in answers), *rest]
 
 
-def _start(job: Callable[[], Any]) -> tuple[int, int]:
-    reading, writing = os.pipe()
-    child = os.fork()
+def _start(job: Callable[[], Any]) -> tuple[int, int] | None:
+    """The child's id and where its answer comes from. None: there are as many processes, or open files, as there may be."""
+    pipe: tuple[int, ...] = ()
+    try:
+        pipe = reading, writing = os.pipe()
+        child = os.fork()
+    except OSError:
+        for end in pipe:
+            os.close(end)
+        return None
     if child == 0:
         os.close(reading)
         _work(job, writing)

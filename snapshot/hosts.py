@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from snapshot.errors import SnapshotError, summarise
@@ -89,7 +90,7 @@ class _Answers:
         try:
             with open(self._path, "rb") as file:
                 known = json.load(file)
-        except (FileNotFoundError, ValueError):
+        except (OSError, ValueError):
             known = {}
         self._known: dict[str, dict[str, Any]] = known if isinstance(known, dict) else {}
 
@@ -119,4 +120,6 @@ class _Answers:
 
     def save(self) -> None:
         if self._changed:
-            replace_cached(self._path, json.dumps(self._known).encode("ascii"))
+            # Who cannot write it does without: it takes longer the next time.
+            with suppress(OSError):
+                replace_cached(self._path, json.dumps(self._known).encode("ascii"))

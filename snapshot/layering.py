@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -17,13 +16,14 @@ from snapshot.facts.collect import collect
 from snapshot.lineage import Lineage
 from snapshot.model import BESIDE
 from snapshot.pack import Packed, items_by_size, pack
-from snapshot.progress import cores
 from snapshot.stamps import Stamps, stamp
 from snapshot.store.manifest import CONTENT, LAYER_TYPE, TREE_TYPE
 from snapshot.tars import Tar, bases
+from snapshot.threads import pools
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from types import TracebackType
 
     from snapshot.facts.collect import Ahead
     from snapshot.facts.model import Facts
@@ -80,15 +80,16 @@ class Layers:
     def __enter__(self) -> Layers:
         with ExitStack() as stack:
             stack.enter_context(self._hasher)
-            self._pool = stack.enter_context(ThreadPoolExecutor(cores()))
+            self._pool, segments = stack.enter_context(pools(2)).executors
             if self._deltas:
-                segments = stack.enter_context(ThreadPoolExecutor(cores()))
                 self._encoder = Encoder(self._store, self._have, self._lineage, segments)
             self._stack = stack.pop_all()
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stack.__exit__(kind, error, trace)
 
     def pack(self, plans: Iterable[Plan]) -> list[tuple[Layer, tuple[Finding, ...]]]:
         """The layer of each plan, in the store, and what was noticed."""
@@ -176,10 +177,14 @@ class Layers:
             blobs.append(self._batch.blob())
             return Frames(blobs[-1], plan.bytes)
 
-        packed = pack(plan, context, sink)
-        if not self._take(plan, packed.layer):
-            diff_id = packed.layer.diff_id
-            self._enter(packed, {diff_id: Descriptor(LAYER_TYPE, *blobs[-1].close(), {CONTENT: diff_id})})
+        try:
+            packed = pack(plan, context, sink)
+            if not self._take(plan, packed.layer):
+                diff_id = packed.layer.diff_id
+                self._enter(packed, {diff_id: Descriptor(LAYER_TYPE, *blobs.pop().close(), {CONTENT: diff_id})})
+        finally:
+            for blob in blobs:  # begun before a file changed, or of a layer that the store has after all
+                blob.abandon()
         return packed
 
     def _delta(self, plan: Plan, context: Context) -> Packed:

@@ -8,7 +8,6 @@ are encoded, and a reader that finds a blob gone looks where its content is now 
 from __future__ import annotations
 
 import time
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,13 +18,14 @@ from snapshot.codec import BEST, BETTER, DamagedLayerError
 from snapshot.documents import FormatError
 from snapshot.errors import SnapshotError
 from snapshot.prefix import THOROUGH
-from snapshot.progress import cores, counter
+from snapshot.progress import counter
 from snapshot.recoding import Pass, Recoder
 from snapshot.store.batch import BlobsVanishedError
 from snapshot.store.errors import MissingBlobError
 from snapshot.store.manifest import DELTA_TYPE, LAYER_TYPE
 from snapshot.store.reading import DamagedBlobError
 from snapshot.tars import bases
+from snapshot.threads import pools
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -125,11 +125,12 @@ class _Work:
         """
         todo = list(groups)
         advance = counter(how.stage, progress, sum(group.size for group in todo))
-        with ThreadPoolExecutor(cores()) as heavy, ThreadPoolExecutor(cores()) as pool:
+        with pools(2) as threads:
+            pool, heavy = threads.executors
             while todo and not self._reached():
                 taken = _round(todo)
                 with self._store.begin() as batch:
-                    recoder = Recoder(self._store, self._blobs, batch, how, heavy)
+                    recoder = Recoder(self._store, self._blobs, batch, how, heavy, threads.watched)
                     whole = self._whole()
                     one = partial(self._group, recoder, whole, advance)
                     changed: dict[Digest, Descriptor] = {}

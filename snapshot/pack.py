@@ -146,6 +146,8 @@ class _Packer:
             self._plain(Entry(item.path, "l", target=prepared.link, at=((0, "base"),), rule="venv-link"))
             self._context.advance(item.found.stat.st_size)
         elif prepared is not None and prepared.data is not None:
+            status = os.lstat(self._plan.location(item))
+            self._unchanged(item, status, status, status.st_size)  # it was read before, when it was prepared
             self._check(item, prepared.raw)
             self._file(item, prepared.data, prepared)
         elif prepared is None and self._blind and not self._last:

@@ -7,7 +7,6 @@ index that is wrong costs room in the store and nothing else: what is encoded an
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,13 +16,14 @@ from snapshot.documents import FormatError
 from snapshot.errors import SnapshotError
 from snapshot.optimizing import renewed
 from snapshot.prefix import QUICK
-from snapshot.progress import cores, counter
+from snapshot.progress import counter
 from snapshot.recoding import Pass, Recoder
 from snapshot.store.batch import BlobsVanishedError
 from snapshot.store.errors import MissingBlobError
 from snapshot.store.manifest import reference_of
 from snapshot.store.reading import DamagedBlobError
 from snapshot.tars import bases
+from snapshot.threads import pools
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -180,8 +180,9 @@ def _encode(
 ) -> int:
     advance = counter(_HOW.stage, progress, sum(layer.size for row in rows for layer, _ in row.pairs))
     changed: dict[Digest, Descriptor] = {}
-    with ThreadPoolExecutor(cores()) as heavy, ThreadPoolExecutor(cores()) as pool, store.begin() as batch:
-        recoder = Recoder(store, blobs, batch, _HOW, heavy)
+    with pools(2) as threads, store.begin() as batch:
+        pool, heavy = threads.executors
+        recoder = Recoder(store, blobs, batch, _HOW, heavy, threads.watched)
 
         def one(row: _Row) -> dict[Digest, Descriptor]:
             try:

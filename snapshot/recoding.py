@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from snapshot.arrangement import Group
-    from snapshot.codec import Piece
+    from snapshot.codec import Piece, Sink
     from snapshot.digest import Digest
     from snapshot.model import Layer, Tree
     from snapshot.prefix import Effort
@@ -49,17 +49,24 @@ class RecodingError(SnapshotError, RuntimeError):
 
 class Recoder:
     """Encodes groups. `blobs` says where every content is now; compression is done by `heavy`, so that its threads
-    bound the memory, however many groups are on their way.
+    bound the memory, however many groups are on their way. `watched` makes a sink one that can be interrupted.
     """
 
     def __init__(
-        self, store: Store, blobs: Mapping[Digest, Descriptor], batch: Batch, how: Pass, heavy: Executor
+        self,
+        store: Store,
+        blobs: Mapping[Digest, Descriptor],
+        batch: Batch,
+        how: Pass,
+        heavy: Executor,
+        watched: Callable[[Sink], Sink],
     ) -> None:
         self._store = store
         self._blobs = blobs
         self._batch = batch
         self._how = how
         self._heavy = heavy
+        self._watched = watched
         self._tars = Tars(store, blobs)
 
     def group(
@@ -116,7 +123,8 @@ class Recoder:
         if not self._how.rank and old.media_type == LAYER_TYPE:
             return replace(old, annotations={**old.annotations, **notes})
         with Tar(self._tars.directory) as made:
-            written = self._heavy.submit(compress, raws.get(layer), made, self._how.level).result()
+            sink = self._watched(made)
+            written = self._heavy.submit(compress, raws.get(layer), sink, self._how.level).result()
             if old.media_type == LAYER_TYPE and old.size <= written:
                 return replace(old, annotations={**old.annotations, **notes})
             self._heavy.submit(_prove_full, made, layer).result()

@@ -23,6 +23,7 @@ from snapshot.place import METHODS, Link, Placer, digest_of_file, write_file
 from snapshot.rendering import Rendering
 from snapshot.scan import encode
 from snapshot.scratch import scratch
+from snapshot.space import FULL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -121,7 +122,8 @@ def destination_of(destination: str | os.PathLike[str]) -> str:
     except FileNotFoundError as error:
         if os.path.islink(target):
             raise DestinationError(f"{target} is a link that leads nowhere; choose another destination") from error
-        return target
+        # What is written into the environment, and what `verify` finds there later, is the place itself.
+        return os.path.join(os.path.realpath(os.path.dirname(target)), os.path.basename(target))
     except NotADirectoryError as error:
         raise DestinationError(f"{target} is a file; choose another destination") from error
     except PermissionError as error:
@@ -143,7 +145,7 @@ def _explained(target: str, cache: str) -> Iterator[None]:
         if isinstance(error, PermissionError):
             remedy = "use another cache directory (--cache)" if in_cache else "choose another destination"
             raise DestinationError(error.errno, f"no permission to write {place}; {remedy}") from error
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno in FULL:
             raise DestinationError(
                 error.errno, f"no space left on the disk of {place}; nothing was restored: make room and repeat"
             ) from error

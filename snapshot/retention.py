@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from snapshot.errors import SnapshotError
+from snapshot.pending import is_abandoned, pending_since
 from snapshot.store.store import UnknownSnapshotError
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ class _Rules:
 def is_tag(name: str | None) -> bool:
     """Whether a reference is a tag: NAME/VERSION where VERSION begins with neither a digit nor `v` and a digit."""
     _, slash, version = (name or "").partition("/")
-    return bool(slash) and not _NUMBERED.match(version)
+    return bool(slash) and not _NUMBERED.match(version) and pending_since(name) is None
 
 
 def retain(
@@ -71,7 +72,7 @@ def retain(
 
     `keep_last`: not among that many newest versions (tags are not counted, and stay with their version); `older_than`:
     captured more than that many seconds ago; `keep_tagged`: neither a tag, nor of a snapshot that has one. The newest
-    version always stays. Blobs stay until `collect`. Raises RetentionError, UnknownSnapshotError and StoreError.
+    version always stays, and so does what is being registered; what a killed registration left goes. Blobs stay until `collect`. Raises RetentionError, UnknownSnapshotError and StoreError.
     """
     _check(keep_last, older_than)
     rules = _Rules(name, keep_last, keep_tagged, older_than)
@@ -108,7 +109,7 @@ def _decide(store: Store, references: tuple[Reference, ...], rules: _Rules) -> l
         raise UnknownSnapshotError(
             f"no snapshot in {store} is named {rules.name!r} or {rules.name}/VERSION; see what there is"
         )
-    versions = [each for each in mine if not is_tag(each.name)] or mine
+    versions = [each for each in mine if not is_tag(each.name) and pending_since(each.name) is None] or mine
     tags: dict[Digest, str] = {}
     for each in references:
         if is_tag(each.name):
@@ -120,6 +121,8 @@ def _decide(store: Store, references: tuple[Reference, ...], rules: _Rules) -> l
 def _reason(
     reference: Reference, versions: list[Reference], tags: dict[Digest, str], rules: _Rules, now: float
 ) -> str | None:
+    if pending_since(reference.name) is not None:
+        return None if is_abandoned(reference.name) else "being registered"
     if reference is versions[-1]:
         return "the newest version"
     if rules.keep_last is not None:

@@ -23,6 +23,12 @@ _USER = re.compile(
     rb"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]{0,30}:(?:\\?/){2})"
     rb"(?P<user>(?:[^/\\\s\"']|\\[^/\s]|[\"'](?![\s,:;)\]}]))+)@"
 )
+# What follows a URL's path: tokens of storage services and indexes stand there. It ends with the text, at a fragment, or where the text's
+# own quotes end; a variable of the environment is no secret.
+_QUERY = re.compile(
+    rb"(?P<url>[A-Za-z][A-Za-z0-9+.-]{0,30}:(?:\\?/){2}[^\s\"'?#\\]*(?:\\/[^\s\"'?#\\]*)*)\?(?P<query>(?:[^\s\"'#\\]|\\[^\s])+)"
+)
+_HARMLESS = re.compile(rb"(?:[A-Za-z_]+=)?(?:\$\{[A-Z0-9_]+\}|\*+)\Z")
 _VARIABLE = re.compile(rb"(?:\$\{[A-Z0-9_]+\}(?::\$\{[A-Z0-9_]+\})?|git|\*+)\Z")
 MASK = b"****"
 
@@ -39,8 +45,15 @@ def may_hold_secrets(path: str, kind: Kind) -> bool:
 
 
 def redact(data: bytes) -> tuple[bytes, int]:
-    """`data` with the user part of every URL masked, and how many there were. A masked text is its own redaction."""
+    """`data` with the user part and the query of every URL masked, and how many there were. A masked text is its own redaction."""
     count = 0
+
+    def mask_query(match: re.Match[bytes]) -> bytes:
+        nonlocal count
+        if _HARMLESS.match(match["query"]):
+            return match.group()
+        count += 1
+        return match["url"] + b"?" + MASK
 
     def mask(match: re.Match[bytes]) -> bytes:
         nonlocal count
@@ -49,4 +62,5 @@ def redact(data: bytes) -> tuple[bytes, int]:
         count += 1
         return match["scheme"] + MASK + b"@"
 
-    return _USER.sub(mask, data), count
+    data = _USER.sub(mask, data)
+    return _QUERY.sub(mask_query, data), count

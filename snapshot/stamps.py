@@ -109,6 +109,6 @@ class Stamps:
         if self._fresh == self._known:
             return
         # Who may not write them does without: the next capture takes longer, and is right.
-        with suppress(PermissionError):
+        with suppress(OSError):
             replace_cached(self._path, canonical(self._fresh))
             keep_newest(os.path.dirname(self._path), _MOST)

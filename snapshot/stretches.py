@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from snapshot.codec import CHUNK, DamagedLayerError
 from snapshot.memory import Spare, area
+from snapshot.space import room_in
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -112,13 +113,14 @@ class Log:
         return self._memory[self._used - size : self._used]
 
     def _append(self, data: Piece) -> int:
-        if self._file is None:
-            self._file = tempfile.TemporaryFile(dir=self._directory, buffering=0)  # noqa: SIM115 - closed by `close`
         place, view = self._end, memoryview(data)
-        while view:
-            written = os.pwrite(self._file.fileno(), view, self._end - self._begin)
-            self._end += written
-            view = view[written:]
+        with room_in(self._directory or tempfile.gettempdir()):
+            if self._file is None:
+                self._file = tempfile.TemporaryFile(dir=self._directory, buffering=0)  # noqa: SIM115 - closed by `close`
+            while view:
+                written = os.pwrite(self._file.fileno(), view, self._end - self._begin)
+                self._end += written
+                view = view[written:]
         return place
 
     def _read(self, view: memoryview, place: int) -> None:

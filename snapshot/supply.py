@@ -16,9 +16,10 @@ from snapshot.forked import balanced, run_all, shares
 from snapshot.memory import kept
 from snapshot.progress import counter
 from snapshot.room import bases_of, unpacking, work
+from snapshot.space import NoSpaceError, room_in
 from snapshot.store.manifest import DELTA_TYPE
 from snapshot.stretches import Log
-from snapshot.tars import NoSpaceError, Tars, blob_of
+from snapshot.tars import Tars, blob_of
 from snapshot.trees import StoredTrees, read_record
 from snapshot.unpack import Unpacker, read_layer
 
@@ -82,8 +83,9 @@ class Supply:
         self._check_space(unpacking(sizes, [each.sizes for each in bases], parts))
         # Each process reports its own share to its own copy of `progress`: the caller sees the first share's.
         advance = counter("restore", self._progress, sum(sizes[number] for number in parts[0]))
-        run_all([partial(self._add, [missing[number] for number in part], advance) for part in parts])
-        self._cache.keep(blueprint)
+        with room_in(self._cache.directory):
+            run_all([partial(self._add, [missing[number] for number in part], advance) for part in parts])
+            self._cache.keep(blueprint)
         return blueprint
 
     def _add(self, layers: list[Layer], advance: Callable[[int], None]) -> None:
@@ -108,7 +110,8 @@ class Supply:
 
     def heal(self, tree: str) -> None:
         """Unpack a layer anew, in place of what is damaged."""
-        self._cache.replace(tree, partial(self.unpack, self._layer(tree)))
+        with room_in(self._cache.directory):
+            self._cache.replace(tree, partial(self.unpack, self._layer(tree)))
 
     def _check_space(self, needed: int) -> None:
         """A declared size that does not fit is refused before it fills the disk."""

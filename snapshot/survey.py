@@ -266,9 +266,17 @@ class _Builder:
         self.findings[before:] = located(plan.mount, self.findings[before:])
 
     def _without_debris(self, found: Mapping[str, Found], sites: tuple[str, ...]) -> Mapping[str, Found]:
-        """What an interrupted install left (pip renames `package` to `~ackage` before it removes it) is named, not captured."""
+        """What an interrupted install left (pip renames `package` to `~ackage` before it removes it) is named, not captured.
+
+        Not what Python takes for its own all the same: a `.pth` runs whatever its name, and entry points are found.
+        """
         debris = {
-            path for path in found if posixpath.basename(path).startswith("~") and posixpath.dirname(path) in sites
+            path
+            for path, item in found.items()
+            if posixpath.basename(path).startswith("~")
+            and posixpath.dirname(path) in sites
+            and item.is_directory
+            and f"{path}/entry_points.txt" not in found
         }
         for path in sorted(debris):
             self.findings.append(Finding("debris", path, "left by an interrupted install; left out"))

@@ -13,6 +13,7 @@ from snapshot.codec import CHUNK, DamagedLayerError, decompress, dictionary_of, 
 from snapshot.delta import decode_head, decode_segment
 from snapshot.digest import Digest, InvalidDigestError
 from snapshot.errors import SnapshotError
+from snapshot.space import NoSpaceError, room_in
 from snapshot.store.errors import MissingBlobError
 from snapshot.store.manifest import BASE, DELTA_TYPE, LAYER_TYPE
 from snapshot.store.store import NoCacheError
@@ -39,21 +40,20 @@ class EncodingError(SnapshotError, ValueError):
     """A layer in an encoding that this version cannot read."""
 
 
-class NoSpaceError(SnapshotError, OSError):
-    """What is to be unpacked does not fit."""
-
-
 class Tar:
     """Bytes at any place of a tar that lies in a file without a name: it is gone with the last who has it open."""
 
     def __init__(self, directory: str | None) -> None:
-        self._file: BinaryIO = tempfile.TemporaryFile(dir=directory, buffering=0)  # noqa: SIM115 - closed by `close`
+        self._place = directory or tempfile.gettempdir()
+        with room_in(self._place):
+            self._file: BinaryIO = tempfile.TemporaryFile(dir=directory, buffering=0)  # noqa: SIM115 - closed by `close`
         self.size = 0
 
     def write(self, data: bytes | bytearray | memoryview, /) -> int:
         view = memoryview(data)
-        while view:
-            view = view[self._file.write(view) :]
+        with room_in(self._place):
+            while view:
+                view = view[self._file.write(view) :]
         self.size += len(data)
         return len(data)
 
@@ -61,9 +61,10 @@ class Tar:
         """Put `data` at `offset`; what was never written is zeros, and takes no room."""
         self.size = max(self.size, offset + len(data))
         view = memoryview(data)
-        while view:
-            written = os.pwrite(self._file.fileno(), view, offset)
-            offset, view = offset + written, view[written:]
+        with room_in(self._place):
+            while view:
+                written = os.pwrite(self._file.fileno(), view, offset)
+                offset, view = offset + written, view[written:]
 
     def reader(self) -> BinaryIO:
         """Its bytes from the beginning, as a stream of its own."""
@@ -157,13 +158,15 @@ class Tars:
                 hashed.update(chunk)
                 tar.write(chunk)
             if hashed.hexdigest() != diff_id.hex:
-                raise DamagedLayerError(f"layer {label}: its tar is not {diff_id}; capture it again")
+                raise DamagedLayerError(f"layer {label}: its tar is not {diff_id}; {self._mend(diff_id)}")
             undo.pop_all()
         return tar
 
-    def files(self, diff_id: Digest, label: str, wanted: Sequence[BaseFile]) -> Tar:
-        """Some files of the tar, in a file in which they lie where they lie in the tar: what a delta against it is made of. Each
-        is compared with its digest. `wanted` is in the order of the tar. Raises what `chunks` does.
+    def files(self, diff_id: Digest, label: str, size: int, wanted: Sequence[BaseFile]) -> Tar:
+        """Some files of the tar, in a file in which they lie where they lie in the tar: what a delta against it is made of.
+
+        Each is compared with its digest, and the tar with its `size` in bytes; of all the rest the blobs are verified, and no more.
+        `wanted` is in the order of the tar. Raises what `chunks` does.
         """
         self._check_space(diff_id, label, sum(each.length for each in wanted))
         with ExitStack() as undo:
@@ -174,6 +177,8 @@ class Tars:
             for chunk in self.chunks(diff_id, label):
                 view, begin = memoryview(chunk), at
                 at += len(chunk)
+                if at > size:
+                    raise DamagedLayerError(f"layer {label}: it is larger than {size} bytes; nothing of it is used")
                 while each is not None and each.offset < at:
                     end = each.offset + each.length
                     part = view[max(each.offset - begin, 0) : end - begin]
@@ -182,12 +187,19 @@ class Tars:
                     if end > at:
                         break
                     if hashed.hexdigest() != each.sha256:
-                        raise DamagedLayerError(f"layer {label}: it is not what its tree says; capture it again")
+                        raise DamagedLayerError(f"layer {label}: it is not what its tree says; {self._mend(diff_id)}")
                     each, hashed = next(left, None), sha256()
+            if at != size:
+                raise DamagedLayerError(f"layer {label}: it has {at} bytes, not {size}; {self._mend(diff_id)}")
             if each is not None:
-                raise DamagedLayerError(f"layer {label}: it ends too early; capture it again")
+                raise DamagedLayerError(f"layer {label}: it is not what its tree says; {self._mend(diff_id)}")
             undo.pop_all()
         return tar
+
+    def _mend(self, diff_id: Digest) -> str:
+        """What to do about a blob that is what its own digest says, and not what it is there for."""
+        blob = self._now.get(diff_id) or self._content.get(diff_id)
+        return f"delete blob {blob.digest} and capture again" if blob else "capture it again"
 
     def _check_space(self, diff_id: Digest, label: str, size: int) -> None:
         place = self.directory or tempfile.gettempdir()
@@ -209,7 +221,9 @@ class Tars:
         with opened as source:
             # By blob: a layer that was encoded anew while it was read may come again, as another blob.
             if blob.digest in above or len(above) > DEEPEST:
-                raise DamagedLayerError(f"{what}: its deltas lead in a circle, or are over {DEEPEST}; capture it again")
+                raise DamagedLayerError(
+                    f"{what}: its deltas lead in a circle, or are over {DEEPEST}; delete that blob and capture again"
+                )
             if blob.media_type not in (LAYER_TYPE, DELTA_TYPE):
                 raise EncodingError(f"{what}: {blob.media_type} is unknown to this envparity; install a newer one")
             yield source, blob, what
@@ -222,11 +236,15 @@ class Tars:
         what = f"layer {label} (blob {blob.digest})"
         head = decode_head(read_note(source, what), what)
         if blob.annotations.get(BASE) != head.base:
-            raise DamagedLayerError(f"{what}: the manifest names another base than {head.base}; capture it again")
+            raise DamagedLayerError(
+                f"{what}: the manifest names another base than {head.base}; delete that blob and capture again"
+            )
         self._check_space(head.base, label, head.base_size)
         base = self._laid(head, label, log, above)
         if base.size != head.base_size:
-            raise DamagedLayerError(f"{what}: its base has {base.size} bytes, not {head.base_size}; capture it again")
+            raise DamagedLayerError(
+                f"{what}: its base has {base.size} bytes, not {head.base_size}; delete that blob and capture again"
+            )
         return head, base
 
     def _laid(self, wanted: Delta, label: str, log: Log, above: tuple[Digest, ...]) -> Laid:

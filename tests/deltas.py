@@ -95,7 +95,7 @@ class Shelf:
 
     def files(self, part, wanted):
         """Some files of the tar, each at its place."""
-        return Tars(Store(self._backend), self.content).files(part.layer.diff_id, "any", wanted)
+        return Tars(Store(self._backend), self.content).files(part.layer.diff_id, "any", part.layer.size, wanted)
 
     def verified(self, part):
         """The tar, compared with its diff_id."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from snapshot.description import Description
     from snapshot.facts.model import Facts
 
-#: Everything that two environments are compared in. `files` and `interpreter` are in every description.
+#: Everything that two environments are compared in. `files` and `interpreter` are in every description, though not always all of them.
 ASPECTS = (
     "interpreter",
     "build",
@@ -88,6 +88,23 @@ def _without_record(side: Description) -> list[str]:
     return [row.name for row in side.facts.distributions or () if not row.record]
 
 
+#: Findings of a capture about code that is used and was not captured.
+_OUTSIDE = ("link-outside", "path-outside")
+
+
+def _files(sides: Sides) -> Unknown | None:
+    paths = [{found.path for found in side.findings if found.kind in _OUTSIDE} for side in (sides.train, sides.serve)]
+    every = sorted(paths[0] | paths[1])
+    if not every:
+        return None
+    shown = ", ".join(every[:3]) + (f" and {len(every) - 3} more" if len(every) > 3 else "")
+    return Unknown(
+        "files",
+        _side([bool(side) for side in paths]),
+        f"it leads out of the environment, and was not captured: {shown}",
+    )
+
+
 def _variables(sides: Sides) -> Unknown | None:
     names = incomparable(sides)
     if not names:
@@ -101,6 +118,7 @@ def _variables(sides: Sides) -> Unknown | None:
 
 
 _SPECIAL: dict[str, Callable[[Sides], Unknown | None]] = {
+    "files": _files,
     "interpreter": _interpreter,
     "record": _record,
     "variables": _variables,

@@ -109,7 +109,7 @@ def _observe(change: FileChange, integrity: _Integrity, sides: Sides) -> Observa
     module = module_of(path, owner.kind, sides.module_paths)
     if module is not None:
         attributes["module"] = module
-        attributes |= sides.package_of(path, module)
+        attributes |= sides.package_of(path)
     kind = "file-disputed" if disputed else _kind(change)
     train, serve = (_show(kind, state) for state in (before, after))
     return Observation(

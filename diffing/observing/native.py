@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from diffing.observation import Observation
 from diffing.verdict import Level
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from diffing.observing.sides import Sides
     from snapshot.facts.model import SystemLibrary
@@ -24,12 +25,25 @@ def observe_native(sides: Sides) -> Iterator[Observation]:
     train, serve = sides.train.facts.native, sides.serve.facts.native
     if train is None or serve is None:
         return
-    one, two = ({library.soname: library for library in side.libraries} for side in (train, serve))
+    one, two = (_by_soname(side.libraries) for side in (train, serve))
     hosts = [side.facts.host for side in (sides.train, sides.serve)]
     announced = None not in hosts and len({(host.libc, host.libc_version) for host in hosts if host}) > 1
     for soname in sorted(one.keys() | two.keys()):
         if not (announced and _GLIBC.match(soname)):
-            yield from _library(soname, one.get(soname), two.get(soname))
+            mine, yours = one.get(soname, {}), two.get(soname, {})
+            # Two places may have a library of the same name: what both sides have in common is no difference.
+            left = [mine[each] for each in sorted(mine.keys() - yours.keys())]
+            right = [yours[each] for each in sorted(yours.keys() - mine.keys())]
+            for before, after in zip_longest(left, right):
+                yield from _library(soname, before, after)
+
+
+def _by_soname(libraries: Iterable[SystemLibrary]) -> dict[str, dict[str, SystemLibrary]]:
+    """By soname what is found under it, by what tells it from another."""
+    found: dict[str, dict[str, SystemLibrary]] = {}
+    for library in libraries:
+        found.setdefault(library.soname, {})[_identity(library)] = library
+    return found
 
 
 def _library(soname: str, train: SystemLibrary | None, serve: SystemLibrary | None) -> Iterator[Observation]:
@@ -56,7 +70,7 @@ def _library(soname: str, train: SystemLibrary | None, serve: SystemLibrary | No
         train=_show(train, build=attributes.get("change") == "build"),
         serve=_show(serve, build=attributes.get("change") == "build"),
         attributes=attributes,
-        identity=(_identity(train), _identity(serve)),
+        identity=(None if train is None else _identity(train), None if serve is None else _identity(serve)),
         details=tuple(f"needed by {owner or 'unowned files'}" for owner in sorted(users)),
     )
 
@@ -71,5 +85,5 @@ def _show(library: SystemLibrary | None, *, build: bool) -> str | None:
     return library.version or library.path
 
 
-def _identity(library: SystemLibrary | None) -> str | None:
-    return None if library is None else f"{bool(library.path)} {library.version} {library.build_id}"
+def _identity(library: SystemLibrary) -> str:
+    return f"{bool(library.path)} {library.version} {library.build_id}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import posixpath
 from collections import defaultdict
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -55,13 +56,16 @@ class Sides:
             return None
         return _by_pin(train), _by_pin(serve)
 
-    def package_of(self, path: str, module: str) -> dict[str, str]:
+    def package_of(self, path: str) -> dict[str, str]:
         """Whether a file lies in a package that a distribution owns (`package`), and which that is (`within`)."""
         if "/" not in path.partition("-packages/")[2]:
             return {"package": "no"}
-        owner = self._package_owners.get(module)
-        if owner is not None:
-            return {"package": "yes", "within": owner}
+        # Below a namespace package (`google`, that nobody owns) it is the next directory that a distribution has.
+        names = posixpath.dirname(path.partition("-packages/")[2]).split("/")
+        for depth in range(len(names), 0, -1):
+            owner = self._package_owners.get(".".join(names[:depth]))
+            if owner is not None:
+                return {"package": "yes", "within": owner}
         return {"package": "unknown" if self.module_paths is None else "no"}
 
     @cached_property

@@ -91,7 +91,12 @@ def report_of(
 
     with progress_bar() as progress:
         one, other = find_sides(
-            (train, serve), invocation.store, fingerprint=fingerprint, identify=True, progress=progress
+            (train, serve),
+            invocation.store,
+            fingerprint=fingerprint,
+            identify=True,
+            named=invocation.named,
+            progress=progress,
         )
         (report,) = reports_of(one, [other], invocation.store, model=model, policy=policy)
     return report

@@ -117,6 +117,7 @@ def diff(
             requirements=requirements,
             fingerprint=fingerprint,
             cached=not no_cache,
+            named=invocation.named,
             progress=progress,
         )
         reports = reports_of(train, others, invocation.store, model=model, policy=policy)

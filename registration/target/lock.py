@@ -1,7 +1,7 @@
 """Runs in the environment that is registered (-I -B): locks requirements with its pip-tools, on the indexes that its pip is configured for.
 
 Reads a request from stdin as JSON and writes the answer to the file that is its argument. `rows`: names and versions whose files are wanted;
-`requirements`, `pins` and `output`: the requirements to resolve, the constraints, where the lock goes. Both leave out what this interpreter cannot install.
+`indexes`: options that say where to look besides; `requirements`, `pins` and `output`: the requirements to resolve, the constraints, where the lock goes. Both leave out what this interpreter cannot install.
 """
 
 import contextlib
@@ -92,7 +92,7 @@ def hashes(request):
     """The hashes of the files of each row: an empty list where no index has it."""
     from pip._vendor.packaging.version import Version
 
-    repository = repository_class()([], cache_dir=request["cache"])
+    repository = repository_class()(request["indexes"], cache_dir=request["cache"])
     rows = request["rows"]
     with contextlib.suppress(AttributeError):  # another pip: it only takes longer
         trim(repository.finder, dict(rows))
@@ -109,7 +109,7 @@ def hashes(request):
 
 def absent(request):
     """Of the names that are not installed, those that no index has: all of them, where a resolver stops at the first."""
-    repository = repository_class()([], cache_dir=request["cache"])
+    repository = repository_class()(request["indexes"], cache_dir=request["cache"])
     return [name for name in request["wanted"] if not candidates(repository, name)]
 
 

@@ -23,6 +23,10 @@ class StagedBlob(Protocol):
         """Finish it; return its digest and size in bytes. It is not in the store before `Staging.publish`."""
         ...
 
+    def abandon(self) -> None:
+        """Forget it, and give back what it holds. Only for one that was not closed."""
+        ...
+
 
 class Staging(Protocol):
     """A set of blobs that come into the store together, or not at all. Threads may call `blob` at the same time."""

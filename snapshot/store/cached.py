@@ -35,9 +35,12 @@ def keep_newest(directory: str, most: int) -> None:
     """
     with os.scandir(directory) as listing:
         named = [item for item in listing if len(item.name.removesuffix(".json")) == _NAME]
-        if len(named) <= most:
-            return
-        files = sorted((item.stat(follow_symlinks=False).st_mtime_ns, item.path) for item in named)
-    for _, path in files[:-most]:
+    if len(named) <= most:
+        return
+    files = []
+    for item in named:
         with suppress(FileNotFoundError):  # somebody else is doing the same
+            files.append((item.stat(follow_symlinks=False).st_mtime_ns, item.path))
+    for _, path in sorted(files)[:-most]:
+        with suppress(FileNotFoundError):
             os.unlink(path)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from snapshot.digest import Digest
 from snapshot.documents import FormatError, Reader, canonical, parse
+from snapshot.space import FULL
 from snapshot.store.area import Area, sweep
 from snapshot.store.errors import MissingBlobError, StoreError
 from snapshot.store.locking import exclusive
@@ -34,7 +35,6 @@ _HEX = r"[0-9a-f]{64}\Z"
 #: The many small ones wait for `publish`, where one commit of the file system's journal serves most of them.
 _EARLY = 1 << 20
 
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 
 
@@ -241,6 +241,9 @@ class DirectoryStaging:
         self._open.discard(blob)
         self._closed.append(blob)
 
+    def abandoned(self, blob: DirectoryStagedBlob) -> None:
+        self._open.discard(blob)
+
     def discard(self) -> None:
         for blob in list(self._open):
             blob.abandon()
@@ -298,8 +301,11 @@ class DirectoryStagedBlob:
         return size
 
     def abandon(self) -> None:
-        with suppress(OSError):  # the file is deleted anyway
+        self._staging.abandoned(self)
+        with suppress(OSError):  # nothing of it is needed
             self._file.close()
+        with suppress(OSError):  # it goes with the area, at the latest
+            os.unlink(self._path)
 
 
 @contextmanager
@@ -315,7 +321,7 @@ def _explained(doing: str, path: str) -> Iterator[None]:
 def _explain(error: OSError, doing: str, path: str) -> NoReturn:
     """Raise `error` as a StoreError that says what to do."""
     reason = error.strerror or str(error)
-    if error.errno in _FULL:
+    if error.errno in FULL:
         message = (
             f"cannot {doing} {path}: the disk is full ({reason}); nothing was published; make room (deleting "
             "snapshots and collecting helps when the store is what fills it) and try again"

@@ -116,3 +116,6 @@ class MemoryStagedBlob:
             self._closed.append(data)
             self._done = digest_of(data), len(data)
         return self._done
+
+    def abandon(self) -> None:
+        self._data.clear()

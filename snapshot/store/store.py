@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from snapshot.documents import FormatError
 from snapshot.errors import SnapshotError, summarise
+from snapshot.pending import pending_since
 from snapshot.store.directory import DirectoryBackend
 from snapshot.store.errors import MissingBlobError, StoreError
 from snapshot.store.manifest import (
@@ -96,10 +97,15 @@ class Store:
         return self._references(self._rows())
 
     def resolve(self, text: str) -> Reference:
-        """The reference that `text` means: a name, the newest version of a name, an id, or the beginning of an id."""
+        """The reference that `text` means: a name, the newest version of a name, an id, or the beginning of an id.
+
+        What is being registered is no version yet (`snapshot.pending`).
+        """
         rows = self._rows()
         named = [row for row in rows if row.name == text]
-        versions = [row for row in rows if row.name and row.name.startswith(f"{text}/")]
+        versions = [
+            row for row in rows if row.name and row.name.startswith(f"{text}/") and pending_since(row.name) is None
+        ]
         for candidates in (named, versions):
             found = [each for row in candidates if (each := self._reference(row, strict=True))]
             if found:

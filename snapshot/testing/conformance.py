@@ -101,6 +101,16 @@ class BackendConformance:
                 assert staging.publish() == 5
         assert list(backend.digests()) == [digest_of(b"whole")]
 
+    def test_abandoned_blob_is_not_published(self, backend: Backend) -> None:
+        with backend.staging() as staging:
+            blob = staging.blob()
+            blob.write(b"half")
+            blob.abandon()
+            stage(staging, b"whole")
+            with backend.lock():
+                assert staging.publish() == 5
+        assert list(backend.digests()) == [digest_of(b"whole")]
+
     def test_failure_within_staging_publishes_nothing(self, backend: Backend) -> None:
         def fail() -> None:
             with backend.staging() as staging:

@@ -143,3 +143,6 @@ class _FaultyStagedBlob:
     def close(self) -> tuple[Digest, int]:
         self._backend.step()
         return self._inner.close()
+
+    def abandon(self) -> None:
+        self._inner.abandon()

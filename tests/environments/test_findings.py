@@ -162,6 +162,28 @@ def test_a_file_that_changes_all_the_time(made, look, monkeypatch, store, lab):
     assert found["changed-while-read"] == {"share/busy.log": "changed each time it was read; kept as read last"}
 
 
+@pytest.mark.parametrize("times", [1, 99])
+def test_a_script_that_changes_after_it_was_prepared(made, look, monkeypatch, times):
+    """What names the environment's directory is read ahead of the rest: what is stored is one state of it all the same."""
+    from snapshot.pack import Preparer
+
+    script = made.write("bin/tool", f"#!{made.path}/bin/python\nprint(0)\n")
+    prepare, left = Preparer.prepare, [None] * times
+
+    def meanwhile(preparer):
+        found = prepare(preparer)
+        if "bin/tool" in found and left:
+            left.pop()
+            with open(script, "a") as file:
+                file.write("print(1)\n")
+        return found
+
+    monkeypatch.setattr(Preparer, "prepare", meanwhile)
+    found = look()
+    changing = {"bin/tool": "changed each time it was read; kept as read last"}
+    assert found.get("changed-while-read", {}) == (changing if times > 1 else {})
+
+
 SECRET = "hunter2-canary-7f3a9c"
 FILES_WITH_SECRETS = {
     "pip.conf": f"[global]\nextra-index-url = https://build:{SECRET}@packages.example.com/simple\n",

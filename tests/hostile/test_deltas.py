@@ -314,16 +314,23 @@ def peak():
 
 
 def test_a_base_that_is_not_what_its_tree_says(shelf, base):
-    """What a delta is to be made against is compared first: a delta against other bytes would give a layer that is lost."""
+    """The files that a delta is to be made of are compared first: one of other bytes would give a layer that is lost."""
     wanted = Planner(base.layer.diff_id, decode_tree(base.tree)).files(plan_of(base, part_of(NOISE[::-1])))
     assert [each.length for each in wanted] == [len(NOISE)]
     shelf.files(base, wanted).close()
-    with pytest.raises(DamagedLayerError, match=r"layer any: it is not what its tree says; capture it again"):
-        shelf.files(base, [replace(wanted[0], sha256="0" * 64)])
-    with pytest.raises(DamagedLayerError, match=r"layer any: it ends too early; capture it again"):
-        shelf.files(base, [replace(wanted[0], length=len(base.tar))])
-    with pytest.raises(DamagedLayerError, match=r"layer any: it ends too early; capture it again"):
-        shelf.files(base, [replace(wanted[0], offset=len(base.tar))])
+    remedy = rf"delete blob {shelf.content[base.layer.diff_id].digest} and capture again$"
+    size = len(base.tar)
+    for wrong in ({"sha256": "0" * 64}, {"length": size}, {"offset": size}):
+        with pytest.raises(DamagedLayerError, match=rf"^layer any: it is not what its tree says; {remedy}"):
+            shelf.files(base, [replace(wanted[0], **wrong)])
+    longer = replace(base, layer=replace(base.layer, size=size + 512))
+    with pytest.raises(DamagedLayerError, match=rf"^layer any: it has {size} bytes, not {size + 512}; {remedy}"):
+        shelf.files(longer, wanted)
+    shorter = replace(base, layer=replace(base.layer, size=size - 512))
+    with pytest.raises(
+        DamagedLayerError, match=rf"^layer any: it is larger than {size - 512} bytes; nothing of it is used"
+    ):
+        shelf.files(shorter, wanted)
 
 
 def test_a_note_that_unpacks_to_gigabytes(ground, base, part, peak):

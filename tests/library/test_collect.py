@@ -1,5 +1,6 @@
 """What `collect` gives back, and what it leaves."""
 
+import errno
 import os
 import subprocess
 import sys
@@ -9,6 +10,8 @@ import pytest
 import snapshot
 from snapshot.cache import LayerCache
 from snapshot.collecting import GraceError
+from snapshot.testing.samples import publish_sample
+from tests.versions import fill, sound
 
 
 def test_layers_are_forgotten_and_what_was_restored_stays_whole(environment, store, tmp_path):
@@ -55,6 +58,25 @@ def test_nothing_is_forgotten_while_a_snapshot_cannot_be_read(environment, store
     config.write_bytes(b"damaged")
     assert snapshot.collect(store, grace=0).layers == 0
     assert os.listdir(store.cache / "layers")
+
+
+def test_on_a_full_disk_it_makes_room_all_the_same(tmp_path, monkeypatch):
+    """To let go of a removed layer that others are deltas against takes room first; the rest goes without it."""
+    store = fill(snapshot.Store(tmp_path / "store"))
+    publish_sample(store, "other", ["of nobody else"])
+    store.remove("m/0")
+    store.remove("other")
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("snapshot.tars.tempfile.TemporaryFile", full)
+        done = snapshot.collect(store, grace=0)
+    assert done.blobs
+    assert done.rebased == 0
+    assert store.check() == ()
+    sound(store)
 
 
 # While others are at work

@@ -27,6 +27,24 @@ def test_one_job_needs_no_child(monkeypatch):
     assert forked.run_all([lambda: 1]) == [1]
 
 
+@pytest.mark.parametrize("most", [0, 1, 2])
+def test_what_cannot_be_forked_is_done_here(monkeypatch, most):
+    """A container may have no more processes than it has."""
+    fork, left = os.fork, [None] * most
+
+    def limited():
+        if not left:
+            raise OSError(errno.EAGAIN, "Resource temporarily unavailable")
+        left.pop()
+        return fork()
+
+    monkeypatch.setattr(os, "fork", limited)
+    before = len(os.listdir("/proc/self/fd"))
+    found = forked.run_all([lambda number=number: (number, os.getpid() == parent) for number in range(4)])
+    assert found == [(number, number not in range(1, most + 1)) for number in range(4)]
+    assert len(os.listdir("/proc/self/fd")) == before
+
+
 def test_an_error_in_a_child_is_raised_here_as_what_it_was():
     def fail():
         raise LinkError(errno.EXDEV, "cannot hardlink from the cache")

@@ -9,6 +9,7 @@ import pytest
 
 import snapshot
 from snapshot.documents import digest_of
+from snapshot.pending import pending_name
 from snapshot.retention import RetentionError, is_tag
 from snapshot.store import UnknownSnapshotError
 from snapshot.store.memory import MemoryBackend
@@ -248,3 +249,28 @@ def test_what_cannot_be_tagged(store, tmp_path):
     with pytest.raises(UnknownSnapshotError):
         snapshot.Store(tmp_path / "store").tag("m", "x")
     assert not (tmp_path / "store").exists()
+
+
+def test_what_is_being_registered_is_no_version_yet(store, at):
+    """It stays, takes nobody's place, and is not what the name stands for; what a killed registration left goes."""
+    at(1)
+    old = pending_name("m")
+    publish_sample(store, old, ["common", "killed"])
+    at(0)
+    new = pending_name("m")
+    publish_sample(store, new, ["common", "begun"])
+    assert store.resolve("m").name == "m/5"
+    assert store.resolve(new).name == new
+    done = snapshot.retain(store, "m", keep_last=2)
+    assert names(done.removed) == ["m/1", "m/2", "m/3", old]
+    assert reasons(done) == {"m/4": "among the newest 2", "m/5": "the newest version", new: "being registered"}
+    assert not is_tag(new)
+
+
+def test_before_the_first_version_there_is_none(at):
+    store = snapshot.Store(MemoryBackend())
+    name = pending_name("m")
+    publish_sample(store, name, ["a"])
+    with pytest.raises(UnknownSnapshotError, match="'m'"):
+        store.resolve("m")
+    assert reasons(snapshot.retain(store, "m", keep_last=1)) == {name: "being registered"}

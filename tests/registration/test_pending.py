@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 
 import snapshot
-from registration.pending import forget_killed, pending_name
+from registration.pending import forget_killed
+from snapshot.pending import pending_name
 from snapshot.testing.samples import publish_sample
 
 

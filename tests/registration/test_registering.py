@@ -7,17 +7,20 @@ import os
 import re
 import shutil
 import threading
+import warnings
 
 import pytest
 
 import registration
 import snapshot
 from diffing.verdict import Verdict
+from registration import enabling
 from registration.deploying import deploy
 from registration.env_pack import EnvPackError
 from registration.importing import LoadError
 from registration.naming import snapshot_name
-from registration.registering import LOCK, MODULES, RegisteredOtherwiseError, RegistrationWarning
+from registration.registering import LOCK, MODULES, RegisteredOtherwiseError, RegistrationWarning, _last_lock
+from snapshot.testing.samples import publish_sample
 from snapshot.trees import read_note
 
 pytestmark = pytest.mark.mlflow
@@ -190,6 +193,29 @@ def test_a_capture_that_fails_leaves_nothing(mlflow, logged, first, store, clien
     assert "large" not in {each.name for each in client.search_registered_models()}
 
 
+def test_a_warning_that_is_an_error_leaves_nothing(mlflow, logged, first, store, client, tmp_path):
+    """It comes when the environment was captured already."""
+    path = tmp_path / "model"
+    shutil.copytree(logged.path, path)
+    example = json.loads((path / "input_example.json").read_text())
+    (path / "input_example.json").write_text(json.dumps({**example, "columns": ["rooms", "colour"]}))
+    before = names(store)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", RegistrationWarning)
+        with pytest.raises(RegistrationWarning, match="will be registered, but"):
+            registration.register_model(str(path), "strict", env_pack=PACK, store=store)
+    untouched(client, store, "strict", before)
+
+
+def test_a_version_that_cannot_be_read_any_more_stops_no_further_one(tmp_path):
+    """Its lock only saves asking the index."""
+    store = snapshot.Store(tmp_path / "store")
+    found = publish_sample(store, "damaged/1", ["x"]).reference
+    os.unlink(tmp_path / "store" / "blobs" / "sha256" / found.manifest.digest.hex)
+    assert _last_lock(store, "damaged") is None
+    assert _last_lock(store, "unknown") is None
+
+
 @pytest.mark.parametrize("limit", ["size_limit", "budget"])
 def test_no_limit_is_taken_for_none_given(mlflow, logged, store, limit):
     with pytest.raises(EnvPackError, match=rf"^env_pack\.{limit} is 0: want a number of bytes, at least 1"):
@@ -241,6 +267,53 @@ def test_a_refusal_of_mlflow_leaves_nothing(mlflow, logged, first, store, client
             logged.second.model_uri, "refused", tags={"x" * 300: "1"}, env_pack=PACK, store=store
         )
     untouched(client, store, "refused", before)
+
+
+def after(mlflow, monkeypatch, error):
+    """MLflow makes the version, and then fails."""
+    create = enabling.original()
+
+    def late(*words, **options):
+        create(*words, **options)
+        raise error
+
+    monkeypatch.setattr(enabling, "original", lambda: late)
+
+
+@pytest.mark.parametrize("error", [TimeoutError("it never became ready"), KeyboardInterrupt()])
+def test_a_version_that_was_made_before_the_error_goes_with_its_snapshot(
+    mlflow, logged, first, store, client, monkeypatch, error
+):
+    before = names(store)
+    registration.register_model(logged.second.model_uri, "late", env_pack=PACK, store=store)
+    after(mlflow, monkeypatch, error)
+    with pytest.raises(type(error)):
+        registration.register_model(logged.second.model_uri, "late", env_pack=PACK, store=store)
+    assert [str(each.version) for each in client.search_model_versions("name='late'")] == ["1"]
+    assert names(store) == {*before, "late/1"}
+
+
+def test_where_mlflow_cannot_be_asked_any_more_the_snapshot_stays(mlflow, logged, first, store, client, monkeypatch):
+    """The version may be there, and would be one without its environment."""
+
+    def unreachable(*_, **__):
+        raise mlflow.MlflowException("no answer from https://user:hunter2@registry")
+
+    after(mlflow, monkeypatch, TimeoutError("no answer"))
+    with monkeypatch.context() as patch:
+        patch.setattr(mlflow.MlflowClient, "search_model_versions", unreachable)
+        with (
+            pytest.raises(TimeoutError),
+            pytest.warns(
+                RegistrationWarning, match=r"cannot be seen .*its snapshot is kept in .* as lost/pending-"
+            ) as seen,
+        ):
+            registration.register_model(logged.second.model_uri, "lost", env_pack=PACK, store=store)
+    assert "hunter2" not in str([each.message for each in seen])
+    (version,) = client.search_model_versions("name='lost'")
+    assert store.resolve(tags_of(client, version)["envparity.snapshot"])
+    client.delete_model_version("lost", version.version)
+    store.remove(next(each for each in names(store) if each and each.startswith("lost/pending-")))
 
 
 def test_a_store_that_belongs_to_another_registry(mlflow, logged, first, store, client, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 
@@ -247,3 +248,37 @@ def test_only_some_prefixes_are_remembered(tmp_path, monkeypatch, kind, module, 
         os.utime(made, (number, number))
         paths.append(made)
     assert sorted((tmp_path / kind).iterdir()) == sorted(paths[2:])
+
+
+def test_a_disk_that_is_full_only_makes_the_next_capture_longer(tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("snapshot.stamps.replace_cached", full)
+    _stamped(tmp_path, "/env")
+    assert not (tmp_path / "stamps").exists()
+
+
+def test_two_that_forget_the_same_file(tmp_path, monkeypatch):
+    """Between the look at the directory and that at a file, another capture takes the file away."""
+    monkeypatch.setattr("snapshot.stamps._MOST", 1)
+    _stamped(tmp_path, "/a")
+    (made,) = (tmp_path / "stamps").iterdir()
+    os.utime(made, (0, 0))
+    scandir = os.scandir
+
+    class Listing:
+        def __init__(self, path):
+            self.items = list(scandir(path))
+            made.unlink()
+
+        def __enter__(self):
+            return iter(self.items)
+
+        def __exit__(self, *_):
+            pass
+
+    monkeypatch.setattr(os, "scandir", Listing)
+    _stamped(tmp_path, "/b")
+    assert not made.exists()
+    assert len(os.listdir(tmp_path / "stamps")) == 1

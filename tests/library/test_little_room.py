@@ -1,0 +1,86 @@
+"""What may be missing where an environment is captured or restored: room on a disk, and the permission to keep what is only of use."""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+
+import pytest
+
+import snapshot
+from snapshot.lineage import Lineage
+from snapshot.space import NoSpaceError
+from snapshot.store.directory import DirectoryStaging
+from snapshot.store.manifest import DELTA_TYPE
+
+
+def full(*_, **__):
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def test_a_full_cache_is_named_and_not_the_destination(environment, store, tmp_path, monkeypatch):
+    snapshot.capture(environment, store, interpreter=False, name="thing")
+    place = tmp_path / "elsewhere" / "env"
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "write", full)
+        with pytest.raises(NoSpaceError, match=rf"^no space left on the disk of {store.cache}; make room and repeat"):
+            snapshot.restore("thing", place, store)
+    assert not place.exists()
+    snapshot.restore("thing", place, store)
+    assert snapshot.verify(place, store).ok
+
+
+def test_what_interpreters_said_need_not_be_kept(environment, store, tmp_path):
+    """The cache may be another's, or read-only: to ask again takes longer, and is right."""
+    snapshot.capture(environment, store, interpreter=False, name="thing")
+    (store.cache / "interpreters.json").mkdir(parents=True)
+    snapshot.restore("thing", tmp_path / "restored", store)
+    assert snapshot.verify(tmp_path / "restored", store).ok
+    assert (store.cache / "interpreters.json").is_dir()
+
+
+def changed(environment):
+    """Another version of the distribution."""
+    (data,) = environment.glob("lib/python*/site-packages/thing/data.bin")
+    data.write_bytes(data.read_bytes()[:500_000] + b"changed" + data.read_bytes()[500_000:])
+
+
+def deltas(store, name):
+    return sum(blob.media_type == DELTA_TYPE for blob in store.manifest(name).content.values())
+
+
+def test_where_a_base_does_not_fit_the_layer_is_stored_whole(environment, store, monkeypatch):
+    snapshot.capture(environment, store, interpreter=False, name="thing/1")
+    changed(environment)
+    with monkeypatch.context() as patch:
+        patch.setattr("snapshot.tars.Tar.write_at", full)
+        snapshot.capture(environment, store, interpreter=False, name="thing/2")
+    assert deltas(store, "thing/2") == 0
+    store.remove("thing/2")
+    snapshot.collect(store, grace=0)
+    snapshot.capture(environment, store, interpreter=False, name="thing/2")
+    assert deltas(store, "thing/2") == 1
+    assert snapshot.verify("thing/2", store).ok
+
+
+def test_a_layer_that_the_store_has_after_all_leaves_nothing_open(environment, store, monkeypatch):
+    """One that no recent snapshot has is only known when it was read."""
+    snapshot.capture(environment, store, interpreter=False, name="thing", deltas=False)
+    shutil.rmtree(store.cache)
+    monkeypatch.setattr(Lineage, "knows", lambda *_: False)
+    counts = []
+    publish = DirectoryStaging.publish
+
+    def counted(staging):
+        counts.append((len(staging._open), len(os.listdir(staging._area.path)) - len(staging._closed)))
+        return publish(staging)
+
+    before = snapshot.collect(store, grace=0)
+    assert before.blobs == 0
+    monkeypatch.setattr(DirectoryStaging, "publish", counted)
+    again = snapshot.capture(environment, store, interpreter=False, name="thing", deltas=False)
+    assert again.added_bytes == 0
+    ((still_open, others),) = counts
+    assert still_open == 0
+    assert others <= 1  # the lock of the area
