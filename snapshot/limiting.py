@@ -189,7 +189,10 @@ def explain(excess: Excess, spelling: Spelling) -> str:
     if excess.versions is not None and excess.versions.growth:
         grown = [f"{one.name} {_amount(one.added_bytes)}" for one in excess.versions.growth[:_SHOWN]]
         parts.append(f"Changed most between versions: {', '.join(grown)}")
-    parts.append(f"To make it smaller: {'; '.join(_remedies(excess, spelling))}")
+    remedies = "; ".join(_remedies(excess, spelling))
+    over = [spelling.size_limit] if excess.sizes.packed_bytes > excess.size_limit else []
+    raised = " and ".join([*over, *([spelling.budget] if excess.versions is not None else [])])
+    parts.append(f"To make it smaller: {remedies}; or raise {raised}" if remedies else f"Raise {raised}")
     return ". ".join(parts)
 
 
@@ -209,5 +212,4 @@ def _remedies(excess: Excess, spelling: Spelling) -> Sequence[str]:
         said.append(f"{spelling.whole} stores whole layers and does without {bases} of bases")
     if excess.versions is not None:
         said.append("optimize the store, or remove versions that are not needed any more")
-    raised = [*([spelling.size_limit] if over else []), *([spelling.budget] if excess.versions is not None else [])]
-    return [*said, f"or raise {' and '.join(raised)}"]
+    return said

@@ -265,17 +265,28 @@ def _fix(report: Report, *, full: bool) -> Iterator[Line]:
             yield from _labelled(_INDENT, pin, Style.FAINT)
 
 
+def _words(command: str) -> list[str]:
+    """The words of commands that `&&` joins, as a shell reads them; none where it is anything else."""
+    found: list[str] = []
+    for part in command.split(" && "):
+        try:
+            words = shlex.split(part)
+        except ValueError:  # it was within quotes
+            return []
+        if shlex.join(words) != part:
+            return []
+        found += [*(["&&"] if found else []), *map(shlex.quote, words)]
+    return found
+
+
 def _command(command: str, width: int) -> Iterator[str]:
     """A command in lines that a shell takes as one; words stay whole, since a path with a line break in it is another."""
-    try:
-        words = shlex.split(command)
-    except ValueError:
-        words = []
-    if columns(command) <= width or shlex.join(words) != command:
+    words = _words(command)
+    if columns(command) <= width or not words:
         yield command
         return
     line = ""
-    for word in map(shlex.quote, words):
+    for word in words:
         if line and columns(line) + 3 + columns(word) > width:
             yield f"{line} \\"
             line = f"  {word}"

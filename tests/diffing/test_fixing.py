@@ -147,6 +147,11 @@ def test_a_snapshot_is_restored_in_place_of_what_is_there():
         "mv -T -- '/srv/my env/' '/srv/my env.before'",
         "envparity restore churn/3 '/srv/my env/'",
     )
+    elsewhere = replace(train, store="/mnt/my store")
+    assert plan(elsewhere, live(environment(a="2"))).commands() == (
+        "mv -T -- /srv/env /srv/env.before",
+        "envparity --store '/mnt/my store' restore churn/3 /srv/env",
+    )
     serve = Side("serve/1", "snapshot", environment(a="2"), name="serve/1")
     assert plan(train, serve).commands() == ("envparity restore churn/3 DEST",)
 

@@ -229,6 +229,18 @@ def test_the_module_that_an_unowned_file_is():
         "within": None,
     }
     assert attributes("etc/jupyter/x.json", modules=modules)["module"] is None
+    # Nobody owns a namespace package: what lies below it belongs to the next directory that somebody does.
+    shared = (
+        Module("google", f"{SITE}/google", ""),
+        Module("google.protobuf", f"{SITE}/google/protobuf/__init__.py", "protobuf"),
+    )
+    for path in ("message.cpython-311-x86_64-linux-gnu.so", "internal/more.py"):
+        assert attributes(f"{SITE}/google/protobuf/{path}", modules=shared) == {
+            "module": "google",
+            "package": "yes",
+            "within": "protobuf",
+        }
+    assert attributes(f"{SITE}/google/new/more.py", modules=shared)["package"] == "no"
 
 
 # -- the interpreter

@@ -18,7 +18,7 @@ from snapshot.facts.model import (
     Variable,
     Variables,
 )
-from snapshot.model import Kind
+from snapshot.model import Finding, Kind
 from tests.diffing.described import HOST, SITE, base, dist, env, only, said, seen, unowned
 
 # -- the platform
@@ -158,6 +158,28 @@ def test_native_libraries(train, serve, kind, attributes):
     assert found.details == ("needed by numpy",)
 
 
+def test_two_libraries_of_one_name():
+    """Each extension may bring its own place to look: what one of them gets is not what the other gets."""
+    intel = library("libiomp5.so", "/opt/intel/lib/libiomp5.so", "5.0", "cc" * 20)
+    system = library("libiomp5.so", "/usr/lib/libiomp5.so", "4.5", "dd" * 20)
+    gone = library("libiomp5.so", "", "", "")
+
+    def found(train, serve):
+        return [
+            (item.kind, item.train, item.serve)
+            for item in seen(env(native=Native(train)), env(native=Native(serve))).found
+        ]
+
+    assert found((intel, system), (intel, system)) == []
+    assert found((intel, system), (system,)) == [("library-removed", "5.0", None)]
+    assert found((system,), (intel, system)) == [("library-added", None, "5.0")]
+    assert found((intel, system), (gone, system)) == [("library-missing", "5.0", "not found")]
+    assert found((system,), (gone, system)) == [("library-missing", None, "not found")]
+    # The same library at another place.
+    moved = replace(system, path="/usr/lib64/libiomp5.so")
+    assert found((intel, system), (intel, moved)) == []
+
+
 def test_a_c_library_stands_for_its_parts():
     one = env(host=HOST, native=Native((library("libm.so.6", version="2.36"), library())))
     newer = Native((library("libm.so.6", version="2.41"), library()))
@@ -273,6 +295,18 @@ def test_a_distribution_without_record_is_unknown():
     assert [(item.aspect, item.side, item.why) for item in found.unknown] == [
         ("record", "serve", "no RECORD with digests: click")
     ]
+
+
+@pytest.mark.parametrize("kind", ["link-outside", "path-outside"])
+def test_what_leads_out_of_the_environment_is_unknown(kind):
+    """Equal paths to code that nobody captured are no equal code."""
+    away = env(dist(), findings=(Finding(kind, "/app", "too wide"), Finding("debris", "~ip", "left")))
+    found = seen(env(dist()), away)
+    assert found.found == ()
+    assert [(item.aspect, item.side, item.why) for item in found.unknown] == [
+        ("files", "serve", "it leads out of the environment, and was not captured: /app")
+    ]
+    assert [item.side for item in seen(away, away).unknown] == ["both"]
 
 
 def test_shares():

@@ -277,12 +277,24 @@ def test_a_list_of_modules(tmp_path, text):
     assert usage.modules == {"numpy", "sklearn.ensemble"}
 
 
+def test_a_list_that_says_what_is_pickled(tmp_path):
+    usage = of_bytes(tmp_path, b'{"modules": ["numpy", "yaml"], "pickled": ["numpy", "numpy"]}', "modules.json")
+    assert usage.uses == (
+        Use("numpy", "", "modules.json", "listed"),
+        Use("numpy", "", "modules.json", "pickle"),
+        Use("yaml", "", "modules.json", "listed"),
+    )
+    assert usage.listed
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
         (b"a b\nok\n.x\n81d2__mypyc\n", "is no list of modules: line 1: 'a b'; line 3: '.x'"),
         (b"[1, 2", "is no list of modules: Expecting"),
         (b'{"other": 1}', 'is no list of modules: want [NAME, …] or {"modules": [NAME, …]}'),
+        (b'{"modules": [], "pickled": 1}', 'is no list of modules: want [NAME, …] or {"modules": [NAME, …]}'),
+        (b'{"modules": ["a"], "pickled": ["b", "c d", 5]}', "is no list of modules: pickled 2: 'c d'; pickled 3: '5'"),
         (b"\xff\xfe\x00", "is no model that can be read: neither a pickle nor text"),
     ],
 )

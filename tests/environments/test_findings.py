@@ -10,6 +10,7 @@ import pytest
 import zstandard
 
 import snapshot
+from diffing import compare
 
 pytestmark = pytest.mark.environments
 
@@ -140,6 +141,20 @@ def test_metadata_that_is_odd(made, look):
     assert "2 files outside of the environment: /etc/passwd" in found["record-outside"]["broken-1.0.dist-info"]
     assert "broken.py" in found["record-unchecked"]["broken-1.0.dist-info"]
     assert found["no-record"] == {"empty-2.0.dist-info": "empty has no RECORD: its files are unowned"}
+
+
+def test_what_python_takes_for_its_own_is_no_debris(made, look, plain):
+    """A `.pth` runs whatever it is called, and entry points are found in any directory of metadata."""
+    made.write(site(made, "~z.pth"), "import os\n")
+    made.write(site(made, "~dna", "core.py"), "left over")
+    made.write(site(made, "~dna-1.0.dist-info", "METADATA"), "Metadata-Version: 2.1\nName: dna\nVersion: 1.0\n")
+    info = "~plug-1.0.dist-info"
+    made.write(site(made, info, "METADATA"), "Metadata-Version: 2.1\nName: plug\nVersion: 1.0\n")
+    made.write(site(made, info, "entry_points.txt"), "[mlflow.deployments]\nplug = plug\n")
+    assert look()["debris"].keys() == {"~dna", "~dna-1.0.dist-info"}
+    changes = compare(snapshot.describe(plain), snapshot.describe(made)).files
+    names = {state.path.rpartition("site-packages/")[2] for change in changes for state in change.states}
+    assert {"~z.pth", f"{info}/METADATA", f"{info}/entry_points.txt"} <= names
 
 
 def test_a_file_that_changes_all_the_time(made, look, monkeypatch, store, lab):

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+from types import SimpleNamespace
 
 import pytest
 
-from registration.env_pack import EnvPack, EnvPackError, normalise
+from registration.env_pack import EnvPack, EnvPackError, normalise, spelled
+from snapshot.limiting import Excess, SizeLimitError
+from snapshot.saving import Saving
 
 
 @pytest.mark.parametrize(
@@ -95,3 +98,27 @@ def test_it_needs_no_mlflow():
 
     script = "import sys, registration.env_pack as e; e.normalise({}); sys.exit('mlflow' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_what_is_too_large_is_explained_in_its_fields():
+    """Nothing is advised that whoever registers cannot do: a model goes with its interpreter and with what it imports."""
+    savings = (
+        Saving("layers", "bytecode", (), 9_000),
+        Saving("files", "tests", ("*/tests/*", "*/test/*"), 5_000),
+        Saving("leaf", "app", ("dist:app",), 1_000),
+    )
+    sizes = SimpleNamespace(layers=(), savings=savings, packed_bytes=2_000, base_bytes=700)
+    excess = Excess(sizes, 1_000, SimpleNamespace(growth=()), 1_000, ("it is too large",))
+    with pytest.raises(SizeLimitError) as raised, spelled():
+        raise SizeLimitError(excess)
+    assert raised.value.excess is excess
+    assert str(raised.value).partition("To make it smaller: ")[2].split("; ") == [
+        'env_pack={"exclude": ["*/tests/*", "*/test/*"]} saves about 5.0 kB',
+        'env_pack={"exclude": ["dist:NAME"]} for what is not used, of what nothing else in the environment requires: app 1.0 kB',
+        "optimize the store, or remove versions that are not needed any more",
+        'or raise the "size_limit" of env_pack and the "budget" of env_pack',
+    ]
+    library = str(SizeLimitError(excess))
+    assert "bytecode=\"drop\" saves about 9.0 kB; exclude=['*/tests/*', '*/test/*'] saves about 5.0 kB" in library
+    assert "deltas=False stores whole layers" in library
+    assert library.endswith("; or raise size_limit and budget")

@@ -22,6 +22,7 @@ from registration.locking import (
     NoIndexError,
     _unresolved,
     begin,
+    index_options,
     install_missing,
     lock,
     prepare,
@@ -214,6 +215,48 @@ def test_what_is_missing_is_resolved_to_what_goes_with_the_rest(environment, her
     assert found.here.installed["leaf"].version == "1.0"
     again = prepare(wanted("branch<4"), found.here, previous=found.lock)
     assert (again.lock, again.installed) == (found.lock, ()), "the same lock, whether it was resolved or read off"
+
+
+def test_the_requirements_say_where_to_look(environment, here, wanted, wheels, tmp_path, monkeypatch):
+    """As pip itself takes these lines, for what is installed and for what is not."""
+    monkeypatch.delenv("PIP_FIND_LINKS")
+    monkeypatch.setenv("MIRROR", str(wheels))
+    branch = wheel(wheels, "branch", "3.0", "leaf")
+    (tmp_path / "model" / "more.txt").write_text("leaf\n-f ${MIRROR}  # the wheels\n")
+    path = wanted("-r more.txt", "--trusted-host=example.invalid", "branch")
+    assert index_options(path) == ["--trusted-host=example.invalid", f"--find-links={wheels}"]
+    found = prepare(path, here)
+    rows = {"branch==3.0": branch, "leaf==1.0": environment.leaf}
+    assert found.lock.decode() == "".join(f"{row} \\\n    --hash={digest(file)}\n" for row, file in rows.items())
+    assert found.installed == ("branch 3.0",)
+    assert prepare(path, found.here).lock == found.lock
+
+
+def test_where_to_look_as_options(wanted, tmp_path, monkeypatch):
+    monkeypatch.setenv("TOKEN", "secret")
+    monkeypatch.delenv("ABSENT", raising=False)
+    (tmp_path / "model" / "wheels").mkdir()
+    lines = [
+        "-i https://one/simple",
+        "  --extra-index-url=https://${TOKEN}@two/simple # why",
+        "--extra-index-url https://three/${ABSENT}/$TOKEN",
+        "--find-links ./wheels",
+        "-f https://four/page",
+        "--no-index",
+        "--pre",
+        "# --index-url https://comment",
+        "leaf --hash=sha256:" + "0" * 64,
+        "--no-binary :all:",
+    ]
+    assert index_options(wanted(*lines)) == [
+        "--index-url=https://one/simple",
+        "--extra-index-url=https://secret@two/simple",
+        "--extra-index-url=https://three/${ABSENT}/$TOKEN",
+        f"--find-links={tmp_path}/model/./wheels",
+        "--find-links=https://four/page",
+        "--no-index",
+        "--pre",
+    ]
 
 
 def test_libraries_that_no_index_has(environment, here, wanted):

@@ -94,6 +94,23 @@ def test_a_long_command_is_folded_where_a_shell_allows_it():
     assert ran.stdout.splitlines() == words[1:]
 
 
+def test_two_commands_are_folded_too():
+    target = f"/srv/{'x' * 40}"
+    mended = f"mv -T -- {target} {target}.before && envparity --store '/mnt/my && store' restore a/3 {target}"
+    # What joins commands stands within quotes too: it is left as it is.
+    assert f"fix: {mended}" in shown(replace(DRIFTED, fix=Fix(mended, "summary")))
+    plain = mended.replace("'/mnt/my && store'", "/mnt/store")
+    lines = shown(replace(DRIFTED, fix=Fix(plain, "summary")))
+    start = next(at for at, line in enumerate(lines) if line.startswith("fix: "))
+    end = next(at for at in range(start, len(lines)) if not lines[at].endswith("\\")) + 1
+    assert end - start > 1
+    assert all(len(line) <= 80 for line in lines)
+    script = "\n".join(line[5:] for line in lines[start:end])
+    shell = 'mv() { printf "%s\\n" mv "$@"; }; envparity() { printf "%s\\n" envparity "$@"; }\n'
+    ran = subprocess.run(["sh", "-c", shell + script], capture_output=True, text=True, check=True)
+    assert ran.stdout.split() == [word for word in shlex.split(plain) if word != "&&"]
+
+
 def test_several_commands_are_several_lines():
     lines = shown(replace(DRIFTED, fix=Fix("first\nsecond", "summary", ())))
     at = lines.index("fix: first")

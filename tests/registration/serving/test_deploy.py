@@ -74,6 +74,50 @@ def test_a_snapshot_is_deployed_by_its_own_name_without_mlflow(registry, tmp_pat
     assert len(events.read(again.log)) == len(done.events) + 3
 
 
+def test_what_is_there_is_checked_where_nothing_can_be_written(registry, tmp_path, monkeypatch):
+    """In an image, as another user than the one who made it."""
+    place = tmp_path / "x"
+    deploy("prices/1", place, registry.store, variables=os.environ)
+    before, logged = names(tmp_path), (place / DEPLOYMENT).read_bytes()
+    access = os.access
+    monkeypatch.setattr(
+        os,
+        "access",
+        lambda path, mode: not (mode & os.W_OK and os.fspath(path) == str(tmp_path)) and access(path, mode),
+    )
+    monkeypatch.setattr(claiming, "_hold", lambda _: pytest.fail("it claims the place"))
+    again = deploy("prices/1", place, registry.store, variables=os.environ)
+    assert again.again
+    assert again.report.passed
+    assert names(tmp_path) == before
+    assert (place / DEPLOYMENT).read_bytes() == logged
+    tamper(place)
+    with pytest.raises(RefusedError, match=r"version\.py"):
+        deploy("prices/1", place, registry.store, variables=os.environ)
+    assert place.exists()
+
+
+def test_which_python_runs_it_is_found_out(registry, tmp_path, monkeypatch):
+    """A snapshot without its interpreter says nothing of the one that it was restored onto."""
+    stored = snapshot.restore("prices/1", tmp_path / "from", registry.store)
+    snapshot.capture(
+        tmp_path / "from", registry.store, python=stored.python, name="bare/1", interpreter=False, variables=os.environ
+    )
+    monkeypatch.setattr("snapshot.facts.here.here", lambda *_, **__: pytest.fail("it takes the snapshot's word for it"))
+    done = deploy("bare/1", tmp_path / "x", registry.store, variables=os.environ)
+    assert done.report.passed
+    registry.store.remove("bare/1")
+
+
+def test_a_destination_below_a_link(registry, tmp_path):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to("real")
+    done = deploy("prices/1", tmp_path / "link" / "x", registry.store, variables=os.environ)
+    assert done.report.passed
+    assert snapshot.verify(tmp_path / "real" / "x", registry.store).ok
+    assert snapshot.verify(tmp_path / "link" / "x", registry.store).ok
+
+
 @pytest.mark.parametrize("verify", ["quick", "full"])
 def test_a_changed_file_is_named_and_stays_where_it_is(registry, tmp_path, verify):
     deploy("prices/1", tmp_path / "x", registry.store, variables=os.environ)
