@@ -68,14 +68,16 @@ def read_pinned(text: str, label: str) -> tuple[Item, ...] | None:
     return tuple(items)
 
 
-def read_lines(path: str, problems: list[str], text: str | None = None) -> Iterator[Item]:
+def read_lines(
+    path: str, problems: list[str], text: str | None = None, indexes: list[str] | None = None
+) -> Iterator[Item]:
     """Every requirement and constraint of the file at `path` and of those that it includes, in order.
 
     With `text` that is read instead, and what it includes is refused: whoever wrote it need not know this machine's files.
 
-    What cannot be read becomes a problem: `FILE:LINE: what is wrong`. Files are called by their path relative to the first one's directory.
+    Options that say where to look are added to `indexes`. What cannot be read becomes a problem: `FILE:LINE: what is wrong`. Files are called by their path relative to the first one's directory.
     """
-    tools = _Tools()
+    tools = _Tools([] if indexes is None else indexes)
     if text is not None:
         yield from _lines(text, path, "", tools, problems, above=None, constraint=False)
         return
@@ -85,7 +87,8 @@ def read_lines(path: str, problems: list[str], text: str | None = None) -> Itera
 class _Tools:
     """What is used of pip and pip-tools."""
 
-    def __init__(self) -> None:
+    def __init__(self, indexes: list[str]) -> None:
+        self.indexes = indexes
         kept = locale.setlocale(locale.LC_ALL)
         try:
             with warnings.catch_warnings():
@@ -168,6 +171,7 @@ def _lines(
                 if not tools.first(file, constraint=constraint or inner):
                     continue
                 yield from _file(file, root, tools, problems, above=above, constraint=constraint or inner)
+            tools.indexes += _indexes(options, os.path.dirname(above[-1]) if above else "")
             for source in options.editables or ():
                 yield _editable(source, label, number, constraint=constraint)
             if wanted:
@@ -183,6 +187,21 @@ def _lines(
 def _included(options: Any) -> Iterator[tuple[str, bool]]:
     yield from ((name, False) for name in options.requirements or ())
     yield from ((name, True) for name in options.constraints or ())
+
+
+def _indexes(options: Any, directory: str) -> Iterator[str]:
+    """The options of a line that say where to look. What is called by its path from there begins where the file lies, as for pip."""
+    if options.no_index:
+        yield "--no-index"
+    if options.index_url:
+        yield f"--index-url={options.index_url}"
+    yield from (f"--extra-index-url={url}" for url in options.extra_index_urls or ())
+    for place in options.find_links or ():
+        beside = os.path.join(directory, place)
+        yield f"--find-links={beside if os.path.exists(beside) else place}"
+    yield from (f"--trusted-host={host}" for host in options.trusted_hosts or ())
+    if options.pre:
+        yield "--pre"
 
 
 def _item(text: str, options: Any, tools: _Tools, label: str, number: int, *, constraint: bool) -> Item:

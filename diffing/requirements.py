@@ -79,7 +79,8 @@ class Item:
 class Requirements:
     """A file of requirements. `kind` is `requirements` or `pylock`: a lock says all that there is, a requirements.txt need not.
 
-    `python` is the lock's `requires-python`, `groups` its default groups; empty where nothing is said.
+    `python` is the lock's `requires-python`, `groups` its default groups; empty where nothing is said. `indexes` are pip's options that say where to
+    look, each with its value (`--index-url=URL`), with `${NAME}` as it stands there: not to be shown, for a URL may hold a password.
     """
 
     label: str
@@ -87,6 +88,7 @@ class Requirements:
     items: tuple[Item, ...]
     python: str = ""
     groups: tuple[str, ...] = ()
+    indexes: tuple[str, ...] = field(default=(), repr=False)
 
     def applicable(self, environment: Mapping[str, str]) -> tuple[Item, ...]:
         """The items whose marker holds with these values of its variables (`diffing.marking.variables`)."""
@@ -119,7 +121,9 @@ def read(path: str | os.PathLike[str]) -> Requirements:
     else:
         from diffing.requirement_lines import read_lines
 
-        found = Requirements(label, "requirements", tuple(read_lines(path, problems)))
+        indexes: list[str] = []
+        items = tuple(read_lines(path, problems, indexes=indexes))
+        found = Requirements(label, "requirements", items, indexes=tuple(indexes))
     if problems or found is None:
         raise RequirementsError("\n".join(dict.fromkeys(problems)))
     return found

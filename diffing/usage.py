@@ -90,7 +90,7 @@ def read_model(path: str | os.PathLike[str]) -> Usage:
 
 def read_modules(text: str, what: str, label: str) -> Usage:
     """What a list of modules says: names, one a line with `#` for comments, or JSON: a list, or an object whose `modules` is one, and whose
-    `pickled`, if it is there, has those of them that the model's pickles name.
+    `pickled`, if it is there, has those that the model's pickles name.
 
     `what` names the list in errors, `label` in reports. Raises ModelError.
     """

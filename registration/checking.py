@@ -52,8 +52,8 @@ def check(
     """Verify the environment at `place` against the snapshot that it was restored from, and grade what this host makes of it.
 
     `policy` None: the default one. `variables` are those that a server is started with; None: they are not compared. `full` reads every byte
-    and describes the environment anew; otherwise the files are compared by size, mode and time, and their facts are the snapshot's.
-    Raises RefusedError.
+    and describes the environment anew; otherwise the files are compared by size, mode and time, and their facts are the snapshot's. Where the
+    snapshot has no interpreter it is described anew all the same. Raises RefusedError.
     """
     import snapshot
 

@@ -71,8 +71,8 @@ def deploy(
 
     `model_uri`, `store`, `cache`, `tracking_uri` and `nearby` as in `resolving.resolving`; `destination` may be a function of what was resolved.
     `policy`: a policy or its file; `variables`: those that a server will be started with; `verify`, `link` and `candidates` as in `snapshot.restore`. Each
-    step is given to `events`, and stands in the log at `.envparity/deploy.jsonl` in the end. What is refused is taken away again, unless it
-    was there before.
+    step is given to `events`, and stands in the log at `.envparity/deploy.jsonl` in the end, unless the snapshot was there already and nothing can be written. What is refused
+    is taken away again, unless it was there before.
     Raises NotDeployableError, OccupiedError, RefusedError, and what `snapshot.preflight` and `snapshot.restore` raise.
     """
     begin = time.perf_counter()

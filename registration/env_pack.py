@@ -137,8 +137,8 @@ def _exclude(patterns: Sequence[str]) -> str:
     return f'env_pack={{"exclude": {json.dumps(list(patterns))}}}'
 
 
-#: A model goes with its interpreter, and with the bytecode that it imports.
-_SPELLING = Spelling({}, None, _exclude, 'the "size_limit" of env_pack', 'the "budget" of env_pack')
+#: A model goes with its interpreter, and with the bytecode that it imports. Limits are fields of env_pack, and arguments too, which win.
+_SPELLING = Spelling({}, None, _exclude, "size_limit", "budget")
 
 
 @contextmanager

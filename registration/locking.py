@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from registration.surroundings import surroundings, target_command
 from snapshot.errors import summarise
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from diffing.requirements import Item, Requirements
     from registration.surroundings import Installed, Surroundings
@@ -37,12 +38,6 @@ INSTALL_SECONDS = 1800.0
 _REMEDY = "install what is missing yourself and set install_dependencies to False"
 _WITHOUT = "or set install_dependencies to False"
 
-#: Options of a requirements file that say where to look (pip's documentation, "Requirements File Format").
-_INDEX = re.compile(
-    r"[ \t]*(?P<name>--index-url|-i|--extra-index-url|--find-links|-f|--trusted-host|--no-index|--pre)"
-    r"(?:[ \t=]+(?P<value>[^\s#]\S*))?[ \t]*(?:[ \t]#.*)?$"
-)
-_SHORT = {"-i": "--index-url", "-f": "--find-links"}
 _VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
 
 
@@ -77,7 +72,7 @@ def prepare(
     `seconds` for each of the steps. Raises LockError and its kin, RequirementsError, SurroundingsError.
     """
     content = lock(requirements, here, previous=previous, said=said, seconds=seconds)
-    indexes = index_options(requirements)
+    indexes = index_options(read(requirements))
     installed = install_missing(content, here, directory=_directory(requirements), indexes=indexes, said=said)
     after = surroundings(here.python) if installed else here
     validate(requirements, here, after)
@@ -103,7 +98,7 @@ def lock(
     items, have, missing = _needed(requirements, here)
     with ExitStack() as stack:
         if _all_there(items, missing):
-            indexes = index_options(requirements)
+            indexes = index_options(read(requirements))
             return _locking(have, here, stack, indexes, previous=previous, said=said, seconds=seconds)()
         if said is not None:
             said(f"resolving {len(items)} requirements; missing: {summarise(missing) or 'nothing'}")
@@ -127,7 +122,7 @@ def begin(
     items, have, missing = _needed(requirements, here)
     if not _all_there(items, missing):
         return None
-    return _locking(have, here, stack, index_options(requirements), previous=previous, said=said, seconds=seconds)
+    return _locking(have, here, stack, index_options(read(requirements)), previous=previous, said=said, seconds=seconds)
 
 
 def _needed(
@@ -187,7 +182,7 @@ def _resolved(
     with open(pins, "w", encoding="utf-8") as file:
         file.writelines(f"{one.name}=={one.version}\n" for one in here.installed.values())
     direct = sorted({str(item.name) for item in items if item.name in missing and not item.url})
-    indexes = index_options(requirements)
+    indexes = index_options(read(requirements))
     request = {"wanted": direct, "pins": pins, "output": output, "requirements": requirements, "indexes": indexes}
     with _asking(request, here, scratch, directory, seconds) as asked:
         answer = _answer(asked, here, scratch)
@@ -292,7 +287,7 @@ def install_missing(
         path = os.path.join(scratch, "missing.txt")
         with open(path, "wb") as file:
             # In the file, and not on the command line: an index may be called with a password.
-            file.write("".join(f"{option}\n" for option in indexes).encode())
+            file.write("".join(map(_line, indexes)).encode())
             file.write(b"".join(_row(content, item) for item in missing))
         command = [here.python, "-I", "-m", "pip", "install", "--quiet", "--no-input", "--no-deps", "--require-hashes"]
         done = run(
@@ -326,29 +321,15 @@ def validate(requirements: str | os.PathLike[str], before: Surroundings, after: 
 # -- where to look
 
 
-def index_options(requirements: str | os.PathLike[str]) -> list[str]:
-    """Where the lines of a requirements file say that its distributions are: pip's options, each with its value (`--index-url=URL`).
-
-    Raises RequirementsError.
-    """
-    root = os.path.dirname(os.path.abspath(requirements))
-    files = dict.fromkeys([os.path.basename(requirements), *(item.file for item in read(requirements).items)])
-    return [option for file in files for option in _index_options(os.path.join(root, file))]
+def index_options(requirements: Requirements) -> list[str]:
+    """Where its lines say that distributions are: options for pip, with the variables of this process in place of `${NAME}`, as pip has it."""
+    return [_VARIABLE.sub(lambda found: os.environ.get(found[1], found[0]), option) for option in requirements.indexes]
 
 
-def _index_options(path: str) -> Iterator[str]:
-    with open(path, encoding="utf-8-sig", errors="replace") as file:
-        for line in file:
-            match = _INDEX.match(line)
-            if match is None:
-                continue
-            # As pip does in such a file: environment variables are put in, and a directory begins where the file lies.
-            value = _VARIABLE.sub(lambda found: os.environ.get(found[1], found[0]), match["value"] or "")
-            name = _SHORT.get(match["name"], match["name"])
-            beside = os.path.join(os.path.dirname(path), value)
-            if name == "--find-links" and value and os.path.exists(beside):
-                value = beside
-            yield f"{name}={value}" if value else name
+def _line(option: str) -> str:
+    """An option as a line of a requirements file."""
+    name, _, value = option.partition("=")
+    return f"{name}={shlex.quote(value)}\n" if value else f"{name}\n"
 
 
 # -- the lock as text

@@ -54,6 +54,9 @@ MODULES = "modules.json"
 #: Seconds that MLflow waits for a version to be ready; its own default.
 AWAIT = 300
 
+#: Versions of one model that may be registered at the same time: a new one is among so many newest.
+_AT_ONCE = 16
+
 #: How many calls of ours lie between a warning and the call of whoever registers: `_pack`, `register`, and what called that.
 _CALLER = 4
 
@@ -292,17 +295,20 @@ def _withdraw(name: str, packed: _Packed, store: Store) -> None:
     try:
         client = need_mlflow().MlflowClient()
         mine = packed.pending.rpartition("/")[2]
-        for version in client.search_model_versions(f"name = {quote}{name}{quote}"):
-            if version.tags.get(tags.REGISTRATION) == mine:
-                client.delete_model_version(name, str(version.version))
+        found = sorted(int(each.version) for each in client.search_model_versions(f"name = {quote}{name}{quote}"))
+        for number in found[-_AT_ONCE:]:
+            # Asked for one by one: what a search in Unity Catalog finds has no tags.
+            if client.get_model_version(name, str(number)).tags.get(tags.REGISTRATION) == mine:
+                client.delete_model_version(name, str(number))
     except Exception as error:  # noqa: BLE001 - whatever it is: the version may be there, and its snapshot must stay
         conceal(error)
-        warnings.warn(
-            f"whether MLflow made a version of {name} all the same cannot be seen ({error}); its snapshot is kept in {store} as "
-            f"{packed.pending}: look for the version, and delete it before registering again",
-            RegistrationWarning,
-            stacklevel=_CALLER,
-        )
+        with suppress(RegistrationWarning):  # where warnings are errors, the error that is on its way comes first
+            warnings.warn(
+                f"whether MLflow made a version of {name} all the same cannot be seen ({error}); its snapshot is kept in {store} as "
+                f"{packed.pending}: look for the version, and delete it before registering again",
+                RegistrationWarning,
+                stacklevel=_CALLER,
+            )
         return
     forget(store, packed.pending)
 

@@ -31,6 +31,8 @@ class Collection:
     """`blobs` deleted and their `bytes`; unpacked `layers` forgotten; `leftovers` of interrupted commands removed; layers
     `rebased`: encoded anew, since their deltas needed a layer that no snapshot has any more.
 
+    `full`: the disk was, so that nothing was encoded anew; what is kept by that `optimize` frees.
+
     `kept_blobs`, `kept_bytes`: what nothing needs, but stays for now; from `kept_until` on (seconds since the epoch; None
     when there is nothing) all of it may go. `removed`: the removed snapshots that went for good, by name where they had one.
     """
@@ -44,6 +46,7 @@ class Collection:
     kept_until: int | None = None
     removed: tuple[str, ...] = ()
     rebased: int = 0
+    full: bool = False
 
 
 def collect(
@@ -78,18 +81,19 @@ def collect(
         done.kept_bytes,
         done.kept_until,
         done.removed,
-        rebased,
+        rebased or 0,
+        full=rebased is None,
     )
 
 
-def _rebase(store: Store, going: list[Row], progress: Progress | None) -> int:
-    """On a disk that is full nothing is encoded anew: what a removed layer is needed for keeps it, and all else makes room."""
+def _rebase(store: Store, going: list[Row], progress: Progress | None) -> int | None:
+    """None when the disk is full: then nothing is encoded anew. What a removed layer is needed for keeps it, and all else makes room."""
     try:
         return rebase(store, going, progress)
     except OSError as error:
         if error.errno not in FULL:
             raise
-        return 0
+        return None
 
 
 def _node(directory: str, needed: frozenset[str], *, dry_run: bool) -> tuple[int, int]:

@@ -10,7 +10,6 @@ memory that writing and reading it takes.
 from __future__ import annotations
 
 import re
-from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -53,15 +52,6 @@ class Operation(NamedTuple):
 
     length: int
     offset: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class BaseFile:
-    """A file of the base that a dictionary has bytes of: where it lies in the base's tar, and its digest in hexadecimal."""
-
-    offset: int
-    length: int
-    sha256: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,16 +122,6 @@ class Planner:
             for pieces in _cut(steps)
         )
         return Delta(self._base, self._size, archive.tar_size(tree), segments)
-
-    def files(self, delta: Delta) -> list[BaseFile]:
-        """The files of the base that are read to write `delta`, in their order in its tar."""
-        placed = [each for each in self._placed if each.entry.size]
-        starts = [each.data for each in placed]
-        wanted: set[int] = set()
-        for part in {part for segment in delta.segments for part in segment.dictionary}:
-            wanted.update(range(bisect_right(starts, part.offset) - 1, bisect_left(starts, part.offset + part.length)))
-        found = [placed[number] for number in sorted(wanted)]
-        return [BaseFile(each.data, each.entry.size, each.entry.sha256) for each in found]
 
     def _steps(self, tree: Tree) -> Iterator[_Piece]:
         for placed in _layout(tree):
@@ -298,6 +278,19 @@ def _joined(ranges: Iterable[Range]) -> tuple[Range, ...]:
         else:
             found.append(each)
     return tuple(found)
+
+
+def read_by(delta: Delta) -> list[Range]:
+    """The bytes of the base that are read to write `delta`: in order, and none of them twice."""
+    found: list[Range] = []
+    for each in sorted({part for segment in delta.segments for part in segment.dictionary}):
+        end = each.offset + each.length
+        if found and each.offset <= found[-1].offset + found[-1].length:
+            start = found[-1].offset
+            found[-1] = Range(start, max(end, start + found[-1].length) - start)
+        else:
+            found.append(each)
+    return found
 
 
 def encode_head(delta: Delta) -> bytes:

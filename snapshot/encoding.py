@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from snapshot.codec import CAPTURE, CHUNK, FRAME, Compressor, Frames, note
-from snapshot.delta import Planner, encode_head, encode_segment
+from snapshot.delta import Planner, encode_head, encode_segment, read_by
 from snapshot.digest import Descriptor
 from snapshot.errors import SnapshotError
 from snapshot.prefix import QUICK, Prefix
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
     from snapshot.codec import Sink
-    from snapshot.delta import BaseFile, Delta, Segment
+    from snapshot.delta import Delta, Range, Segment
     from snapshot.digest import Digest
     from snapshot.lineage import Lineage
     from snapshot.model import Layer, Tree
@@ -164,9 +164,8 @@ class Encoder:
 
     def _delta(self, layer: Layer, tree: Tree, raw: Tar, base: Base, expected: int, batch: Batch) -> Descriptor | None:
         """None when it does not pay, a full blob having about `expected` bytes, or when the base cannot be read."""
-        planner = Planner(base.layer.diff_id, base.tree)
-        plan = planner.plan(tree)
-        other = self._read(base, planner.files(plan))
+        plan = Planner(base.layer.diff_id, base.tree).plan(tree)
+        other = self._read(base, read_by(plan))
         if other is None:
             return None
         with other, Tar(self.directory) as made:
@@ -193,10 +192,10 @@ class Encoder:
             best = usable[best.near]
         return best
 
-    def _read(self, base: Base, files: Sequence[BaseFile]) -> Tar | None:
-        """These files of the base's tar; None when it is damaged or gone: the new layer does without."""
+    def _read(self, base: Base, ranges: Sequence[Range]) -> Tar | None:
+        """These ranges of the base's tar; None when it is damaged or gone: the new layer does without."""
         # By the pool, like all that takes memory: its threads bound how much is taken at once.
-        reading = self._pool.submit(self._tars.files, base.layer.diff_id, base.layer.label, base.layer.size, files)
+        reading = self._pool.submit(self._tars.file, base.layer.diff_id, base.layer.label, base.layer.size, ranges)
         try:
             return reading.result()
         except (SnapshotError, OSError):

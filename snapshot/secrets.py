@@ -24,9 +24,9 @@ _USER = re.compile(
     rb"(?P<user>(?:[^/\\\s\"']|\\[^/\s]|[\"'](?![\s,:;)\]}]))+)@"
 )
 # What follows a URL's path: tokens of storage services and indexes stand there. It ends with the text, at a fragment, or where the text's
-# own quotes end; a variable of the environment is no secret.
+# own quotes end. A URL without one is a match too: otherwise each place within a long text would be a place to begin.
 _QUERY = re.compile(
-    rb"(?P<url>[A-Za-z][A-Za-z0-9+.-]{0,30}:(?:\\?/){2}[^\s\"'?#\\]*(?:\\/[^\s\"'?#\\]*)*)\?(?P<query>(?:[^\s\"'#\\]|\\[^\s])+)"
+    rb"(?P<url>[A-Za-z][A-Za-z0-9+.-]{0,30}:(?:\\?/){2}[^\s\"'?#\\]*(?:\\/[^\s\"'?#\\]*)*)(?:\?(?P<query>(?:[^\s\"'#\\]|\\[^\s])+))?"
 )
 _HARMLESS = re.compile(rb"(?:[A-Za-z_]+=)?(?:\$\{[A-Z0-9_]+\}|\*+)\Z")
 _VARIABLE = re.compile(rb"(?:\$\{[A-Z0-9_]+\}(?::\$\{[A-Z0-9_]+\})?|git|\*+)\Z")
@@ -48,13 +48,6 @@ def redact(data: bytes) -> tuple[bytes, int]:
     """`data` with the user part and the query of every URL masked, and how many there were. A masked text is its own redaction."""
     count = 0
 
-    def mask_query(match: re.Match[bytes]) -> bytes:
-        nonlocal count
-        if _HARMLESS.match(match["query"]):
-            return match.group()
-        count += 1
-        return match["url"] + b"?" + MASK
-
     def mask(match: re.Match[bytes]) -> bytes:
         nonlocal count
         if _VARIABLE.match(match["user"]):
@@ -62,5 +55,19 @@ def redact(data: bytes) -> tuple[bytes, int]:
         count += 1
         return match["scheme"] + MASK + b"@"
 
-    data = _USER.sub(mask, data)
-    return _QUERY.sub(mask_query, data), count
+    def mask_query(match: re.Match[bytes]) -> bytes:
+        nonlocal count
+        if match["query"] is None:
+            return match.group()
+        query = match["query"].rstrip(b",;)]}")  # what follows the URL in a text
+        if not query or _HARMLESS.match(query) or _HARMLESS.match(match["query"]):
+            return match.group()
+        count += 1
+        return match["url"] + b"?" + MASK + match["query"][len(query) :]
+
+    while True:
+        # Without its query a URL can have a user part that it did not have.
+        masked = _QUERY.sub(mask_query, _USER.sub(mask, data))
+        if masked == data:
+            return data, count
+        data = masked

@@ -10,7 +10,7 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from snapshot.codec import CHUNK, DamagedLayerError, decompress, dictionary_of, read_exactly, read_note, unpack_against
-from snapshot.delta import decode_head, decode_segment
+from snapshot.delta import Range, decode_head, decode_segment
 from snapshot.digest import Digest, InvalidDigestError
 from snapshot.errors import SnapshotError
 from snapshot.space import NoSpaceError, room_in
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
     from snapshot.codec import Dictionary, Piece, Source
-    from snapshot.delta import BaseFile, Delta, Range, Segment
+    from snapshot.delta import Delta, Segment
     from snapshot.digest import Descriptor
     from snapshot.memory import Spare
     from snapshot.store.reading import VerifyingReader
@@ -144,55 +144,30 @@ class Tars:
                 head, base = self._base(source, blob, label, log, (blob.digest,))
                 yield from segments(source, head, base, what, log.spare)
 
-    def file(self, diff_id: Digest, label: str, size: int) -> Tar:
+    def file(self, diff_id: Digest, label: str, size: int, wanted: Sequence[Range] | None = None) -> Tar:
         """The tar as a file, to encode it or something against it: so it is compared with its `diff_id`, and with its `size`
-        in bytes. Raises what `chunks` does.
+        in bytes. With `wanted`, ranges in order, only these are in the file, where they lie in the tar. Raises what `chunks` does.
         """
-        self._check_space(diff_id, label, size)
+        parts = [Range(0, size)] if wanted is None else wanted
+        self._check_space(diff_id, label, sum(part.length for part in parts))
+        left = iter(parts)
+        part, hashed, at = next(left, None), sha256(), 0
         with ExitStack() as undo:
             tar = undo.enter_context(Tar(self.directory))
-            hashed = sha256()
-            for chunk in self.chunks(diff_id, label):
-                if tar.size + len(chunk) > size:
-                    raise DamagedLayerError(f"layer {label}: it is larger than {size} bytes; nothing of it is used")
-                hashed.update(chunk)
-                tar.write(chunk)
-            if hashed.hexdigest() != diff_id.hex:
-                raise DamagedLayerError(f"layer {label}: its tar is not {diff_id}; {self._mend(diff_id)}")
-            undo.pop_all()
-        return tar
-
-    def files(self, diff_id: Digest, label: str, size: int, wanted: Sequence[BaseFile]) -> Tar:
-        """Some files of the tar, in a file in which they lie where they lie in the tar: what a delta against it is made of.
-
-        Each is compared with its digest, and the tar with its `size` in bytes; of all the rest the blobs are verified, and no more.
-        `wanted` is in the order of the tar. Raises what `chunks` does.
-        """
-        self._check_space(diff_id, label, sum(each.length for each in wanted))
-        with ExitStack() as undo:
-            tar = undo.enter_context(Tar(self.directory))
-            left = iter(wanted)
-            each, hashed = next(left, None), sha256()
-            at = 0
             for chunk in self.chunks(diff_id, label):
                 view, begin = memoryview(chunk), at
                 at += len(chunk)
                 if at > size:
                     raise DamagedLayerError(f"layer {label}: it is larger than {size} bytes; nothing of it is used")
-                while each is not None and each.offset < at:
-                    end = each.offset + each.length
-                    part = view[max(each.offset - begin, 0) : end - begin]
-                    hashed.update(part)
-                    tar.write_at(max(each.offset, begin), part)
+                hashed.update(view)
+                while part is not None and part.offset < at:
+                    end = part.offset + part.length
+                    tar.write_at(max(part.offset, begin), view[max(part.offset - begin, 0) : end - begin])
                     if end > at:
                         break
-                    if hashed.hexdigest() != each.sha256:
-                        raise DamagedLayerError(f"layer {label}: it is not what its tree says; {self._mend(diff_id)}")
-                    each, hashed = next(left, None), sha256()
-            if at != size:
-                raise DamagedLayerError(f"layer {label}: it has {at} bytes, not {size}; {self._mend(diff_id)}")
-            if each is not None:
-                raise DamagedLayerError(f"layer {label}: it is not what its tree says; {self._mend(diff_id)}")
+                    part = next(left, None)
+            if hashed.hexdigest() != diff_id.hex:
+                raise DamagedLayerError(f"layer {label}: its tar is not {diff_id}; {self._mend(diff_id)}")
             undo.pop_all()
         return tar
 

@@ -93,13 +93,14 @@ class Shelf:
     def read(self, part):
         return b"".join(map(bytes, Tars(Store(self._backend), self.content).chunks(part.layer.diff_id, "any")))
 
-    def files(self, part, wanted):
-        """Some files of the tar, each at its place."""
-        return Tars(Store(self._backend), self.content).files(part.layer.diff_id, "any", part.layer.size, wanted)
+    def file(self, part, wanted=None):
+        """The tar, or these ranges of it, as a file."""
+        tars = Tars(Store(self._backend), self.content)
+        return tars.file(part.layer.diff_id, "any", part.layer.size, wanted)
 
     def verified(self, part):
         """The tar, compared with its diff_id."""
-        with Tars(Store(self._backend), self.content).file(part.layer.diff_id, "any", part.layer.size) as tar:
+        with self.file(part) as tar:
             return bytes(tar.read((0, tar.size)))
 
     def _add(self, part, data, media_type, notes):

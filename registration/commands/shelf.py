@@ -122,6 +122,8 @@ def collect(invocation: Invocation, grace: float, dry_run: bool, as_json: bool) 
         click.echo(
             f"encoded {console.count(collected.rebased, 'layer')} anew: their deltas needed what no snapshot has now"
         )
+    if collected.full:
+        click.echo("the disk was full, so deltas that need a removed layer keep it: envparity optimize frees that")
     amount = f"{console.size(collected.bytes)} of the store: {console.count(collected.blobs, 'blob')}"
     layers = console.count(collected.layers, "unpacked layer")
     if dry_run:

@@ -147,6 +147,7 @@ def test_remove_and_gc(envparity, store, references):
         "blobs": len(blobs),
         "bytes": freed,
         "layers": 0,
+        "full": False,
         "leftovers": 0,
         "kept_blobs": 0,
         "kept_bytes": 0,

@@ -74,8 +74,9 @@ def test_on_a_full_disk_it_makes_room_all_the_same(tmp_path, monkeypatch):
         patch.setattr("snapshot.tars.tempfile.TemporaryFile", full)
         done = snapshot.collect(store, grace=0)
     assert done.blobs
-    assert done.rebased == 0
+    assert (done.rebased, done.full) == (0, True)
     assert store.check() == ()
+    assert not snapshot.collect(store, grace=0).full
     sound(store)
 
 

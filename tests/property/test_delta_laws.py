@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
-from hashlib import sha256
 from itertools import pairwise
 from unittest import mock
 
@@ -12,7 +11,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from snapshot import delta
-from snapshot.delta import Planner, Range, decode_head, decode_segment, encode_head, encode_segment
+from snapshot.delta import Range, decode_head, decode_segment, encode_head, encode_segment, read_by
 from snapshot.encoding import DEPTH
 from snapshot.scan import encode
 from snapshot.serialize import decode_tree
@@ -113,24 +112,22 @@ def test_segments_keep_within_the_bounds_and_within_the_base(pair, bounds):
 @law
 @given(versions(), BOUNDS, st.sampled_from([100, 512, 700, 1 << 20]))
 def test_what_a_delta_is_made_against_is_read_from_the_store(pair, bounds, chunk):
-    """However the chunks fall: every file that a dictionary has bytes of, where it lies in the tar."""
+    """However the chunks fall: every byte of a dictionary, where it lies in the tar, and no other."""
     base, part = pair
-    planner = Planner(base.layer.diff_id, decode_tree(base.tree))
     with bounded(bounds):
-        plan = planner.plan(decode_tree(part.tree))
-    files = planner.files(plan)
-    assert files == sorted(files, key=lambda each: each.offset)
-    for each in files:
-        assert sha256(base.tar[each.offset : each.offset + each.length]).hexdigest() == each.sha256
+        plan = plan_of(base, part)
+    ranges = read_by(plan)
+    assert all(one.offset + one.length < other.offset for one, other in pairwise(ranges))
+    parts = {each for segment in plan.segments for each in segment.dictionary}
+    wanted = {at for begin, length in parts for at in range(begin, begin + length)}
+    assert wanted == {at for begin, length in ranges for at in range(begin, begin + length)}
     shelf = Shelf()
     shelf.whole(base)
-    parts = [each for segment in plan.segments for each in segment.dictionary]
-    with mock.patch("snapshot.codec.CHUNK", chunk), shelf.files(base, files) as tar:
+    with mock.patch("snapshot.codec.CHUNK", chunk), shelf.file(base, ranges) as tar:
         for begin, length in parts:
             assert tar.read((begin, length)) == base.tar[begin : begin + length]
-    # No more than that: each of them has something that a dictionary has.
-    for each in files:
-        assert any(begin < each.offset + each.length and each.offset < begin + length for begin, length in parts)
+        held = bytes(tar.read((0, tar.size)))
+    assert all(held[at] == 0 for at in range(len(held)) if at not in wanted)
 
 
 def entries_of(part):

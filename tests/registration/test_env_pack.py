@@ -116,7 +116,7 @@ def test_what_is_too_large_is_explained_in_its_fields():
         'env_pack={"exclude": ["*/tests/*", "*/test/*"]} saves about 5.0 kB',
         'env_pack={"exclude": ["dist:NAME"]} for what is not used, of what nothing else in the environment requires: app 1.0 kB',
         "optimize the store, or remove versions that are not needed any more",
-        'or raise the "size_limit" of env_pack and the "budget" of env_pack',
+        "or raise size_limit and budget",
     ]
     library = str(SizeLimitError(excess))
     assert "bytecode=\"drop\" saves about 9.0 kB; exclude=['*/tests/*', '*/test/*'] saves about 5.0 kB" in library

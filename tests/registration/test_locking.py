@@ -17,6 +17,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from diffing.requirements import read
 from registration.locking import (
     LockError,
     NoIndexError,
@@ -224,7 +225,7 @@ def test_the_requirements_say_where_to_look(environment, here, wanted, wheels, t
     branch = wheel(wheels, "branch", "3.0", "leaf")
     (tmp_path / "model" / "more.txt").write_text("leaf\n-f ${MIRROR}  # the wheels\n")
     path = wanted("-r more.txt", "--trusted-host=example.invalid", "branch")
-    assert index_options(path) == ["--trusted-host=example.invalid", f"--find-links={wheels}"]
+    assert index_options(read(path)) == [f"--find-links={wheels}", "--trusted-host=example.invalid"]
     found = prepare(path, here)
     rows = {"branch==3.0": branch, "leaf==1.0": environment.leaf}
     assert found.lock.decode() == "".join(f"{row} \\\n    --hash={digest(file)}\n" for row, file in rows.items())
@@ -235,27 +236,31 @@ def test_the_requirements_say_where_to_look(environment, here, wanted, wheels, t
 def test_where_to_look_as_options(wanted, tmp_path, monkeypatch):
     monkeypatch.setenv("TOKEN", "secret")
     monkeypatch.delenv("ABSENT", raising=False)
-    (tmp_path / "model" / "wheels").mkdir()
+    (tmp_path / "model" / "my wheels").mkdir()
+    (tmp_path / "model" / "where.txt").write_text("--extra-index-url https://five/simple\n")
     lines = [
-        "-i https://one/simple",
-        "  --extra-index-url=https://${TOKEN}@two/simple # why",
-        "--extra-index-url https://three/${ABSENT}/$TOKEN",
-        "--find-links ./wheels",
+        '-i "https://one/simple"',
+        "  --extra-index-url=https://${TOKEN}@two/simple --trusted-host two # why",
+        "--extra-index-url \\",
+        "  https://three/${ABSENT}/$TOKEN",
+        "--find-links './my wheels'",
         "-f https://four/page",
-        "--no-index",
-        "--pre",
+        "--no-index --pre",
         "# --index-url https://comment",
         "leaf --hash=sha256:" + "0" * 64,
         "--no-binary :all:",
+        "-r where.txt",
     ]
-    assert index_options(wanted(*lines)) == [
+    assert index_options(read(wanted(*lines))) == [
         "--index-url=https://one/simple",
         "--extra-index-url=https://secret@two/simple",
+        "--trusted-host=two",
         "--extra-index-url=https://three/${ABSENT}/$TOKEN",
-        f"--find-links={tmp_path}/model/./wheels",
+        f"--find-links={tmp_path}/model/./my wheels",
         "--find-links=https://four/page",
         "--no-index",
         "--pre",
+        "--extra-index-url=https://five/simple",
     ]
 
 

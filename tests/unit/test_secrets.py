@@ -35,6 +35,8 @@ from snapshot.secrets import is_secret_file, may_hold_secrets, redact
         (b"x @ https://host/x.whl?sig=secret#sha256=ab", b"x @ https://host/x.whl?****#sha256=ab"),
         (b"https://u:secret@host/x?token=secret", b"https://****@host/x?****"),
         (b'{"url": "https:\\/\\/host\\/x?a=se\\/cret", "b": 1}', b'{"url": "https:\\/\\/host\\/x?****", "b": 1}'),
+        (b"pip: [https://host/x?t=secret, numpy]", b"pip: [https://host/x?****, numpy]"),
+        (b"(see https://host/x?t=secret)", b"(see https://host/x?****)"),
         (b"a = 'https://host?secret', 'https://host/?x=secret'", b"a = 'https://host?****', 'https://host/?****'"),
         (b"index-url = https://u:secret@host/simple\nextra = x", b"index-url = https://****@host/simple\nextra = x"),
     ],
@@ -95,3 +97,18 @@ def test_files_that_are_none(path):
 @pytest.mark.parametrize(("path", "may"), [("pip.conf", True), ("x/direct_url.json", True), ("x/METADATA", False)])
 def test_files_that_may_hold_them(path, may):
     assert may_hold_secrets(path, Kind.DISTRIBUTION) is may
+
+
+def test_what_has_a_user_part_without_its_query():
+    found, _ = redact(b"https://host?x=secret/b#c@d")
+    assert found == b"https://****@d"
+    assert redact(found) == (found, 0)
+
+
+@pytest.mark.parametrize(
+    "text", [b"a://" * 50_000, b"a://x?" * 50_000, b"https://h" + b"\\/" * 100_000, b"a://h?" + b",)" * 100_000]
+)
+def test_a_text_that_is_made_to_take_long(text):
+    """Each byte is looked at a few times, however the URLs in it begin and never end."""
+    found, _ = redact(text)
+    assert redact(found) == (found, 0)
