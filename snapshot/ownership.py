@@ -26,6 +26,26 @@ if TYPE_CHECKING:
     from snapshot.scan import Found
 
 
+def without_debris(found: Mapping[str, Found], sites: tuple[str, ...]) -> tuple[Mapping[str, Found], list[Finding]]:
+    """What an interrupted install left (pip renames `package` to `~ackage` before it removes it) is named, not captured.
+
+    Not what Python takes for its own all the same: a `.pth` runs whatever its name, and entry points are found.
+    """
+    debris = sorted(
+        path
+        for path, item in found.items()
+        if posixpath.basename(path).startswith("~")
+        and posixpath.dirname(path) in sites
+        and item.is_directory
+        and f"{path}/entry_points.txt" not in found
+    )
+    if not debris:
+        return found, []
+    inside = tuple(f"{path}/" for path in debris)
+    left = {path: item for path, item in found.items() if path not in debris and not path.startswith(inside)}
+    return left, [Finding("debris", path, "left by an interrupted install; left out") for path in debris]
+
+
 @dataclass(slots=True)
 class Installed:
     """A distribution as its metadata directory describes it. Paths are relative to the root that was scanned.

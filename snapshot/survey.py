@@ -12,7 +12,7 @@ from snapshot.excluding import Excludes
 from snapshot.home import HOME, PYTHON_MOUNT, SOURCE_MOUNT
 from snapshot.interpreter import NoEnvironmentError, Probing, find_python
 from snapshot.model import Finding, Kind
-from snapshot.ownership import assign, read_distributions
+from snapshot.ownership import assign, read_distributions, without_debris
 from snapshot.parity import rule_for_path
 from snapshot.plan import Item, Plan, Survey, located
 from snapshot.relocate import Place, Places, is_distinctive
@@ -172,7 +172,8 @@ class _Builder:
     ) -> dict[str, str]:
         """Plans for a prefix: its distributions, what generated it, the rest; returns the source trees it imports from."""
         before = len(self.findings)
-        everything = found = self._without_debris(found, sites)
+        found, debris = without_debris(found, sites)
+        everything = found
         distributions, findings = read_distributions(root, sites, found)
         left = self._excludes.filter(
             mount, found, distributions, lambda path: _needed(path, everything[path], standard)
@@ -180,7 +181,7 @@ class _Builder:
         found, distributions = left.found, left.distributions
         ownership = assign(distributions, found)
         sources, more = find_sources(root, base, sites, found, distributions)
-        self.findings += [*findings, *ownership.findings, *more]
+        self.findings += [*debris, *findings, *ownership.findings, *more]
         plans = [
             Plan(Kind.DISTRIBUTION, one.name, one.version, mount, root, portable=one.portable) for one in distributions
         ]
@@ -264,25 +265,6 @@ class _Builder:
             pycs = [item for path, item in found.items() if bytecode.is_bytecode(path)]
             self._compiled.append((plan.mount, by_path, pycs))
         self.findings[before:] = located(plan.mount, self.findings[before:])
-
-    def _without_debris(self, found: Mapping[str, Found], sites: tuple[str, ...]) -> Mapping[str, Found]:
-        """What an interrupted install left (pip renames `package` to `~ackage` before it removes it) is named, not captured.
-
-        Not what Python takes for its own all the same: a `.pth` runs whatever its name, and entry points are found.
-        """
-        debris = {
-            path
-            for path, item in found.items()
-            if posixpath.basename(path).startswith("~")
-            and posixpath.dirname(path) in sites
-            and item.is_directory
-            and f"{path}/entry_points.txt" not in found
-        }
-        for path in sorted(debris):
-            self.findings.append(Finding("debris", path, "left by an interrupted install; left out"))
-        if not debris:
-            return found
-        return {path: item for path, item in found.items() if path not in debris and not _below(path, debris)}
 
     def _add(
         self,
