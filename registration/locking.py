@@ -95,15 +95,16 @@ def lock(
     What is installed is locked as it is, and pip-tools resolves only when something is missing: to what goes with the rest, which is not
     touched. Hashes are those of all files that this interpreter can install. Raises NoIndexError, LockError, RequirementsError.
     """
-    items, have, missing = _needed(requirements, here)
+    wanted = read(requirements)
+    items, have, missing = _needed(wanted, here)
+    indexes = index_options(wanted)
     with ExitStack() as stack:
         if _all_there(items, missing):
-            indexes = index_options(read(requirements))
             return _locking(have, here, stack, indexes, previous=previous, said=said, seconds=seconds)()
         if said is not None:
             said(f"resolving {len(items)} requirements; missing: {summarise(missing) or 'nothing'}")
         scratch = stack.enter_context(tempfile.TemporaryDirectory(prefix="envparity-lock-"))
-        return _resolved(os.path.abspath(requirements), items, missing, here, scratch, seconds)
+        return _resolved(os.path.abspath(requirements), items, missing, indexes, here, scratch, seconds)
 
 
 def begin(
@@ -119,17 +120,16 @@ def begin(
 
     None where something is to be resolved or installed first: that is for `prepare`. What is begun does not outlive the `stack`.
     """
-    items, have, missing = _needed(requirements, here)
+    wanted = read(requirements)
+    items, have, missing = _needed(wanted, here)
     if not _all_there(items, missing):
         return None
-    return _locking(have, here, stack, index_options(read(requirements)), previous=previous, said=said, seconds=seconds)
+    return _locking(have, here, stack, index_options(wanted), previous=previous, said=said, seconds=seconds)
 
 
-def _needed(
-    requirements: str | os.PathLike[str], here: Surroundings
-) -> tuple[list[Item], Sequence[Installed], Sequence[str]]:
+def _needed(wanted: Requirements, here: Surroundings) -> tuple[list[Item], Sequence[Installed], Sequence[str]]:
     """What is required, which installed distributions that takes, and the names of what is not there."""
-    items = [item for item in read(requirements).applicable(here.markers) if not item.constraint]
+    items = [item for item in wanted.applicable(here.markers) if not item.constraint]
     return items, *reached(items, here)
 
 
@@ -174,7 +174,13 @@ def _locking(
 
 
 def _resolved(
-    requirements: str, items: Sequence[Item], missing: Sequence[str], here: Surroundings, scratch: str, seconds: float
+    requirements: str,
+    items: Sequence[Item],
+    missing: Sequence[str],
+    indexes: Sequence[str],
+    here: Surroundings,
+    scratch: str,
+    seconds: float,
 ) -> bytes:
     """The lock that pip-tools makes, with everything that is installed held at its version."""
     directory = os.path.dirname(requirements)
@@ -182,7 +188,6 @@ def _resolved(
     with open(pins, "w", encoding="utf-8") as file:
         file.writelines(f"{one.name}=={one.version}\n" for one in here.installed.values())
     direct = sorted({str(item.name) for item in items if item.name in missing and not item.url})
-    indexes = index_options(read(requirements))
     request = {"wanted": direct, "pins": pins, "output": output, "requirements": requirements, "indexes": indexes}
     with _asking(request, here, scratch, directory, seconds) as asked:
         answer = _answer(asked, here, scratch)

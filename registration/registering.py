@@ -267,10 +267,10 @@ def _last_lock(store: Store, name: str) -> bytes | None:
         if (python.soabi, python.platform) != (sysconfig.get_config_var("SOABI") or "", sysconfig.get_platform()):
             return None
         return read_note(store, snapshot_name(name), LOCK)
-    except (
-        SnapshotError
-    ):  # there is none, or it cannot be read: then the index is asked, and `check` says what is wrong with it
-        return None
+    except SnapshotError:
+        return (
+            None  # there is none, or it cannot be read: then the index is asked, and `check` says what is wrong with it
+        )
 
 
 def _tags(packed: _Packed, store: Store) -> dict[str, str]:

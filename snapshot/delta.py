@@ -271,26 +271,21 @@ def _opposite(piece: _Piece, partner: _Placed, room: int) -> Range:
 
 
 def _joined(ranges: Iterable[Range]) -> tuple[Range, ...]:
+    """What ranges in order cover, with nothing between two that touch or overlap."""
     found: list[Range] = []
     for each in ranges:
-        if found and found[-1].offset + found[-1].length == each.offset:
-            found[-1] = Range(found[-1].offset, found[-1].length + each.length)
+        if found and each.offset <= found[-1].offset + found[-1].length:
+            last = found.pop()
+            end = max(last.offset + last.length, each.offset + each.length)
+            found.append(Range(last.offset, end - last.offset))
         else:
             found.append(each)
     return tuple(found)
 
 
-def read_by(delta: Delta) -> list[Range]:
+def read_by(delta: Delta) -> tuple[Range, ...]:
     """The bytes of the base that are read to write `delta`: in order, and none of them twice."""
-    found: list[Range] = []
-    for each in sorted({part for segment in delta.segments for part in segment.dictionary}):
-        end = each.offset + each.length
-        if found and each.offset <= found[-1].offset + found[-1].length:
-            start = found[-1].offset
-            found[-1] = Range(start, max(end, start + found[-1].length) - start)
-        else:
-            found.append(each)
-    return found
+    return _joined(sorted({part for segment in delta.segments for part in segment.dictionary}))
 
 
 def encode_head(delta: Delta) -> bytes:

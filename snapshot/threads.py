@@ -43,7 +43,7 @@ def pools(count: int) -> Iterator[Pools]:
     made = Pools(count)
     try:
         yield made
-    except BaseException:
+    except BaseException:  # Control-C above all: it goes on its way when nothing new can begin
         made.stop()
         raise
     finally:

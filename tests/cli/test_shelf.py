@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+
 import pytest
 
 
@@ -159,3 +162,14 @@ def test_remove_and_gc(envparity, store, references):
     assert envparity("gc").stdout == (
         "freed 0 B of the store: 0 blobs; forgot 0 unpacked layers; removed 0 left by interrupted commands\n"
     )
+
+
+def test_gc_on_a_full_disk_says_what_it_left(envparity, references, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("snapshot.collecting.rebase", full)
+    envparity("remove", "churn/3")
+    said = envparity("gc", "--grace", "0").stdout
+    assert "the disk was full, so deltas that need a removed layer keep it: envparity optimize frees that\n" in said
+    assert "\nfreed " in said

@@ -7,6 +7,7 @@ import io
 import os
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -172,6 +173,14 @@ def test_what_only_pythonpath_has_is_not_found(coded, tmp_path, monkeypatch):
 def test_a_model_that_does_not_load(coded, code, said):
     with pytest.raises(LoadError, match=rf"cannot be loaded in this environment: {said}; make"):
         imports(coded(f"print('loading')\n{code}\n"), sys.executable)
+
+
+def test_where_the_model_comes_from_is_said_without_a_password(coded):
+    model = replace(coded("raise ValueError('no')"), source="sftp://me:hunter2@host/model")
+    with pytest.raises(
+        LoadError, match=r"^the model sftp://\*\*\*\*@host/model cannot be loaded in this environment: "
+    ):
+        imports(model, sys.executable)
 
 
 def test_a_model_that_takes_too_long(coded):
