@@ -24,7 +24,8 @@ class Item:
     """One file, link or directory to capture. `path` is relative to the plan's root.
 
     `recorded` is the sha256 (hexadecimal) that RECORD has for it. `source` is the source's item when this is bytecode.
-    `real` is where its bytes are when that is not the root (bytecode compiled by the capture).
+    `real` is where its bytes are when that is not the root: bytecode compiled by the capture, a file of the interpreter that is
+    a link out of the base.
     """
 
     found: Found

@@ -65,6 +65,18 @@ def read_regular(path: bytes) -> bytes | None:
         return file.read()
 
 
+def behind(root: str, link: Found) -> tuple[Found, bytes] | None:
+    """The file outside of `root` that a link in it leads to, under the link's name, and where its bytes are; None for any other link."""
+    real = os.path.realpath(encode(f"{root}/{link.path}"))
+    try:
+        status = os.stat(real)
+    except OSError:  # it leads nowhere, or where we may not look: it stays a link
+        return None
+    if real.startswith(encode(root) + b"/") or not stat.S_ISREG(status.st_mode):
+        return None
+    return Found(link.path, status), real
+
+
 def walk(root: str, start: str = "", *, prune: Callable[[str], bool] | None = None) -> dict[str, Found]:
     """Everything under `root`/`start`, by path relative to `root`, directories included, in no order.
 

@@ -45,7 +45,7 @@ def stamp(plan: Plan, facts: str, newest: float) -> str | None:
     )
     rows = []
     for item in (*plan.items, *plan.claims):
-        if item.real is not None:
+        if item.real is not None and item.source is not None:  # compiled a moment ago, for this capture alone
             return None
         for file in (item, item.source) if item.source is not None else (item,):
             row = _row(file)
@@ -60,7 +60,7 @@ def _row(item: Item) -> str:
     path, status = item.found
     return (
         f"{path}\0{status.st_mode} {status.st_size} {status.st_mtime_ns} {status.st_ctime_ns} {status.st_ino}"
-        f" {item.recorded}"
+        f" {item.recorded} {item.real!r}"
     )
 
 

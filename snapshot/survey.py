@@ -17,7 +17,7 @@ from snapshot.parity import rule_for_path
 from snapshot.plan import Item, Plan, Survey, located
 from snapshot.relocate import Place, Places, is_distinctive
 from snapshot.requiring import still_required
-from snapshot.scan import encode, look, read_regular, walk
+from snapshot.scan import behind, encode, look, read_regular, walk
 from snapshot.secrets import is_secret_file
 from snapshot.standard import Standard
 
@@ -288,6 +288,9 @@ class _Builder:
             self.findings.append(Finding("secret", path, "a file of credentials; left out"))
             return
         entry = Item(item, recorded)
+        if plan.kind is Kind.INTERPRETER and item.is_link and (file := behind(plan.root, item)):
+            # Debian keeps sitecustomize.py in /etc: it is as much the interpreter's as if it lay here.
+            entry = Item(file[0], real=file[1])
         plan.items.append(entry)
         by_path[path] = (plan, entry)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -156,6 +157,13 @@ def test_the_systems_interpreter(lab, root, store, tmp_path):
     assert back.run("-c", IMPORTS, hide=(made.path, *hide)).stdout.strip() == back.path
     assert "moo" in lab.run(back.at("bin", "cowsay"), "-t", "moo", hide=(made.path, *hide)).out
     assert snapshot.capture(back, store).parity_root == first.parity_root
+    # Debian's sitecustomize.py is a link to /etc: it is captured as the file that it is.
+    assert "link-outside" not in lab.findings(first)
+    hook = f"/usr/lib/{version}/sitecustomize.py"
+    if os.path.exists(hook):
+        kept = Path(back.at(".envparity", "python", "lib", version, "sitecustomize.py"))
+        assert not kept.is_symlink()
+        assert kept.read_bytes() == Path(hook).read_bytes()
 
 
 def test_without_the_interpreter(lab, store, tmp_path):

@@ -8,7 +8,7 @@ import socket
 import pytest
 
 from snapshot import scan
-from snapshot.scan import UnreadableError, decode, encode, look, walk
+from snapshot.scan import UnreadableError, behind, decode, encode, look, walk
 
 
 def test_everything_is_found_once(tmp_path):
@@ -127,3 +127,27 @@ def test_many_unreadable_paths_are_counted():
 def test_looking_at_single_paths(tmp_path):
     (tmp_path / "a").touch()
     assert set(look(str(tmp_path), ["a", "gone", "a/below", "\udcff"])) == {"a"}
+
+
+def test_a_file_outside_that_a_link_leads_to(tmp_path):
+    root, out = tmp_path / "root", tmp_path / "out"
+    root.mkdir()
+    out.mkdir()
+    (out / "file").write_text("hook")
+    os.mkfifo(out / "pipe")
+    (root / "near").write_text("")
+    leads = {
+        "file": out / "file",
+        "again": "file",
+        "inside": "near",
+        "directory": out,
+        "pipe": out / "pipe",
+        "gone": "no",
+    }
+    for name, target in leads.items():
+        os.symlink(target, root / name)
+    followed = {name: behind(str(root), link) for name, link in look(str(root), leads).items()}
+    assert {name for name, file in followed.items() if file} == {"file", "again"}
+    found, real = followed["again"]
+    assert (found.path, found.is_file, found.stat.st_size) == ("again", True, 4)
+    assert real == os.fsencode(out / "file")

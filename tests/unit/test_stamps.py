@@ -120,7 +120,15 @@ def test_a_source_that_is_too_young_is_not_trusted(root):
 def test_bytecode_that_the_capture_compiles_has_no_stamp(root):
     plan = plan_of(root)
     plan.items[0].real = b"/elsewhere"
+    plan.items[0].source = plan.items[1]
     assert stamp(plan, "facts", LATER) is None
+
+
+def test_a_link_that_is_captured_as_the_file_elsewhere_says_which(root):
+    plans = [plan_of(root) for _ in range(3)]
+    for plan, real in zip(plans, (None, b"/etc/a", b"/etc/b"), strict=True):
+        plan.items[0].real = real
+    assert len({stamp(plan, "facts", LATER) for plan in plans} - {None}) == 3
 
 
 def kept(tmp_path, mark="stamp"):
