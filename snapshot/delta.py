@@ -116,7 +116,9 @@ class Planner:
         """How to make the layer of `tree` out of the base."""
         steps = _merged(self._steps(tree))
         kept = {entry.sha256 for entry in tree}
-        chooser = _Dictionaries([each for each in self._content.values() if each.entry.sha256 not in kept], self._paths)
+        gone = [each for each in self._content.values() if each.entry.sha256 not in kept]
+        # A content that several files have lies where the last of them does, and came when the first of them did.
+        chooser = _Dictionaries(sorted(gone, key=lambda placed: placed.data), self._paths)
         segments = tuple(
             Segment(chooser.choose(pieces), tuple(Operation(piece.length, piece.offset) for piece in pieces))
             for pieces in _cut(steps)
@@ -195,7 +197,7 @@ def _cut(steps: Iterable[_Piece]) -> Iterator[list[_Piece]]:
 
 
 class _Dictionaries:
-    """Chooses, for each segment, the parts of the base that its new bytes resemble."""
+    """Chooses, for each segment, the parts of the base that its new bytes resemble. `gone`: as it lies in the base."""
 
     def __init__(self, gone: list[_Placed], paths: Mapping[str, _Placed]) -> None:
         self._gone = gone

@@ -151,6 +151,19 @@ def test_what_both_have_is_copied(pair):
 
 
 @law
+@given(st.lists(st.sampled_from([b"one" * 99, b"two" * 999, b"three", b"four" * 500]), min_size=1, max_size=9), versions())
+def test_all_that_is_gone_is_in_the_dictionary_where_it_fits(contents, pair):
+    """However often, and in whatever order, the base has each content."""
+    base = built(*(file(f"x/{number}", data) for number, data in enumerate(contents)))
+    part = pair[0]
+    held = {entry.sha256 for entry in entries_of(part)}
+    for segment in plan_of(base, part).segments:
+        dictionary = b"\0".join(base.tar[start : start + length] for start, length in segment.dictionary)
+        gone = {data for data in contents if file("", data)[0].sha256 not in held}
+        assert all(data in dictionary for data in gone) or not segment.new
+
+
+@law
 @given(versions(), BOUNDS, st.integers(1, 1 << 20))
 def test_notes_are_read_as_they_were_written(pair, bounds, packed):
     base, part = pair
