@@ -14,7 +14,7 @@ from snapshot.encoding import Encoder
 from snapshot.errors import SnapshotError
 from snapshot.facts.collect import collect
 from snapshot.lineage import Lineage
-from snapshot.model import BESIDE
+from snapshot.model import BESIDE, Kind
 from snapshot.pack import Packed, items_by_size, pack
 from snapshot.stamps import Stamps, stamp
 from snapshot.store.manifest import CONTENT, LAYER_TYPE, TREE_TYPE
@@ -100,6 +100,10 @@ class Layers:
         mark = stamp(plan, self._facts, self._newest)
         if plan.kind not in BESIDE:
             self._marks.append(mark)
+        if (
+            plan.kind is Kind.ENVIRONMENT
+        ):  # compared with files of the base, which the stamp does not cover; it is little
+            mark = None
         before = self._stamps.find(key, mark)
         if before is not None and self._take(plan, before[0]):
             self._advance(plan.bytes)

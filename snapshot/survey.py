@@ -135,12 +135,14 @@ def _spellings(probe: Probe, base: str) -> tuple[str, ...]:
 
 
 def _sees_base(root: str) -> bool:
+    """What `site.venv` makes of `pyvenv.cfg`: the last line counts, and where none says anything the base is seen."""
     text = (read_regular(encode(os.path.join(root, "pyvenv.cfg"))) or b"").decode("utf-8", "replace")
+    said = "true"
     for line in text.splitlines():
         key, _, value = line.partition("=")
         if key.strip().lower() == "include-system-site-packages":
-            return value.strip().lower() == "true"
-    return False
+            said = value.strip().lower()
+    return said == "true"
 
 
 def _relative(paths: Iterable[str], root: str) -> tuple[str, ...]:

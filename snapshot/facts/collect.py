@@ -19,7 +19,7 @@ from snapshot.facts.memory import look
 from snapshot.facts.model import Facts
 from snapshot.facts.variables import OTHER
 from snapshot.facts.variables import variables as typed
-from snapshot.model import Finding, Kind
+from snapshot.model import BESIDE, Finding, Kind
 from snapshot.pack import ChangedError
 from snapshot.progress import cores
 
@@ -170,7 +170,7 @@ def _numeric(
     """The fingerprint; as remembered while all that has a say in it is as it was. Raises FingerprintError."""
     if not _runs(found.python, found.prefix):
         return None
-    stamp = _stamp(found, layers, facts)
+    stamp = _stamp(found, layers, facts, variables or {})
     known = memory.find("numeric", stamp) if memory is not None else None
     if known is not None:
         return known.numeric
@@ -188,14 +188,18 @@ def _runs(python: str, prefix: str) -> bool:
     return os.path.realpath(own) == os.path.realpath(prefix)
 
 
-def _stamp(found: Survey, layers: Sequence[Layer], facts: Facts) -> str:
-    """Covers what computes, what can change it at start-up, the machine, and the variables that are known to matter."""
+def _stamp(found: Survey, layers: Sequence[Layer], facts: Facts, values: Mapping[str, str]) -> str:
+    """Covers what computes, what can change it at start-up, the machine with its libraries, and the variables that are known to
+    matter: their values, for facts leave out what could be a secret. Only the digest is kept.
+    """
     names = _COMPUTE | {hook.owner for hook in facts.startup or () if hook.code}
     computing = sorted(
         (layer.kind.value, layer.name, str(layer.parity))
         for layer in layers
-        if layer.kind not in (Kind.DISTRIBUTION, Kind.BYTECODE) or layer.name in names
+        if layer.kind not in BESIDE and (layer.kind is not Kind.DISTRIBUTION or layer.name in names)
     )
     variables = facts.variables
-    listed = None if variables is None else [each for each in variables.items if each.type != OTHER]
-    return _digest(computing, facts.host, cores(), listed, found.python)
+    listed = (
+        None if variables is None else [(each, values.get(each.name)) for each in variables.items if each.type != OTHER]
+    )
+    return _digest(computing, facts.host, facts.native, cores(), listed, found.python)

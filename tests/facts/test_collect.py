@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 import snapshot
 from snapshot.description import NO_FACTS
 from snapshot.facts.document import encode_facts
-from snapshot.facts.model import Source, StartupHook
+from snapshot.facts.model import Source, StartupHook, SystemLibrary
 from snapshot.store import Store
 from snapshot.store.manifest import FACTS_TYPE
 from tests.handmade import HandMade, recorded
@@ -205,7 +206,8 @@ def test_startup_hooks(env):
     (env.site / "below").mkdir()
     (env.site / "below" / "not.pth").write_text("import os\n")
     (env.path / "also-not.pth").write_text("import os\n")
-    assert snapshot.describe(env.path).facts.startup == (
+    found = snapshot.describe(env.path).facts.startup
+    assert tuple(hook for hook in found if hook.owner != "python") == (  # Debian's Python has one of its own
         StartupHook(site(env, "code.pth"), "pth", code=True, owner=""),
         StartupHook(site(env, "marked.pth"), "pth", code=True, owner=""),
         StartupHook(site(env, "paths.pth"), "pth", code=False, owner=""),
@@ -343,6 +345,39 @@ def test_the_fingerprint_is_taken_once(env, store, monkeypatch):
 
     assert described(cache=store.cache) == "3"
     assert described() == "4"
+
+
+def test_the_fingerprint_is_taken_again_when_something_else_computes(env, store, tmp_path, monkeypatch):
+    taken = []
+    monkeypatch.setattr(
+        "snapshot.facts.numeric.fingerprint", lambda *_, **__: taken.append(1) or snapshot.facts.model.Numeric((), ())
+    )
+    variables = {"LD_LIBRARY_PATH": "/opt/one"}
+
+    def again():
+        before = len(taken)
+        snapshot.describe(env.path, variables=variables, fingerprint=True, cache=store.cache)
+        return len(taken) > before
+
+    monkeypatch.setattr("snapshot.facts.collect.Ahead.begin", lambda *_: None)
+    assert again()
+    assert not again()
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "MLmodel").write_text("{}")
+    snapshot.capture(env.path, store, model=tmp_path / "model", variables=variables, fingerprint=True)
+    assert len(taken) == 1  # a model is not imported by the probe
+    for value in ("/nix/store/" + "a" * 32 + "-one", "/nix/store/" + "b" * 32 + "-one"):
+        variables["LD_LIBRARY_PATH"] = value  # it could be a secret: facts do not have the value
+        assert snapshot.describe(env.path, variables=variables).facts.variables.items[0].value is None
+        assert again()
+        assert not again()
+    real = snapshot.facts.collect.native
+    upgraded = SystemLibrary("libopenblas.so.0", "/usr/lib/libopenblas.so.0", "", "another", ())
+    monkeypatch.setattr(
+        "snapshot.facts.collect.native", lambda *given, **more: replace(real(*given, **more), libraries=(upgraded,))
+    )
+    (env.site / "third.py").write_text("")  # or else the libraries are as remembered, which have their own witnesses
+    assert again()
 
 
 def test_a_fingerprint_that_fails_is_a_finding(env, store, monkeypatch):

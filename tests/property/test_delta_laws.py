@@ -151,7 +151,9 @@ def test_what_both_have_is_copied(pair):
 
 
 @law
-@given(st.lists(st.sampled_from([b"one" * 99, b"two" * 999, b"three", b"four" * 500]), min_size=1, max_size=9), versions())
+@given(
+    st.lists(st.sampled_from([b"one" * 99, b"two" * 999, b"three", b"four" * 500]), min_size=1, max_size=9), versions()
+)
 def test_all_that_is_gone_is_in_the_dictionary_where_it_fits(contents, pair):
     """However often, and in whatever order, the base has each content."""
     base = built(*(file(f"x/{number}", data) for number, data in enumerate(contents)))

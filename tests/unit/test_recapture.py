@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,19 @@ def test_stamps_do_not_change_what_is_captured(environment, store, tmp_path, mon
     assert with_stamps.findings == without.findings
     assert with_stamps.parity_root == without.parity_root
     assert with_stamps.snapshot == without.snapshot
+
+
+def test_a_copy_of_the_base_is_compared_with_the_base_each_time(tmp_path, monkeypatch):
+    """`venv --copies`, and then the base is upgraded in place: no file of the environment has changed."""
+    monkeypatch.setattr("snapshot.capturing.TICK", -3600.0)
+    environment = HandMade(tmp_path / "env").make()
+    python = environment.path / "bin" / "python"
+    python.unlink()
+    shutil.copy(os.path.realpath(sys.executable), python)
+    store = Store(tmp_path / "store")
+    same = capture(environment.path, store, interpreter=False)
+    assert capture(environment.path, store, interpreter=False).snapshot == same.snapshot
+    monkeypatch.setattr("snapshot.prepare.filecmp.cmp", lambda *_, **__: False)
+    other = capture(environment.path, store, interpreter=False)
+    assert other.parity_root != same.parity_root
+    assert other.snapshot == capture(environment.path, Store(tmp_path / "fresh"), interpreter=False).snapshot
