@@ -18,7 +18,7 @@ from snapshot.cache import LayerCache
 from snapshot.home import DEPLOYMENT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from diffing.policy import Policy
     from diffing.report import Report
@@ -60,7 +60,7 @@ def deploy(
     variables: Mapping[str, str] | None = None,
     verify: Literal["full", "quick"] = "quick",
     link: Link = "auto",
-    candidates: Iterable[str | os.PathLike[str]] = (),
+    candidates: Sequence[str | os.PathLike[str]] = (),
     cache: str | os.PathLike[str] | None = None,
     tracking_uri: str | None = None,
     nearby: Store | None = None,
@@ -97,7 +97,7 @@ class _Work:
     variables: Mapping[str, str] | None
     verify: Literal["full", "quick"]
     link: Link
-    candidates: Iterable[str | os.PathLike[str]]
+    candidates: Sequence[str | os.PathLike[str]]
     progress: Progress | None
 
     def deploy(self, target: Target, begin: float) -> Deployed:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from snapshot.store import Store
 
-#: What the wrapped function must take. Others have come since, and are passed on.
+#: What the wrapped function must take. Others have come since, and are passed on where nothing is packed.
 _WANTED = ("model_uri", "name", "await_registration_for", "tags", "env_pack")
 _ORIGINAL = "__envparity_original__"
 _lock = threading.Lock()

@@ -82,18 +82,18 @@ def snapshot_of(found: Survey, layers: Sequence[Layer], *, interpreter: bool, by
         captured=interpreter,
         digest=digest or digest_of(b""),
     )
-    had_bytecode = any(plan.kind is Kind.BYTECODE for plan in found.plans)
-    environment = Environment(
-        kind=found.kind,
-        base_mount=PYTHON_MOUNT if found.kind == "venv" else "",
-        bytecode={"compile": "compiled", "imported": "imported"}.get(bytecode, "kept" if had_bytecode else "none"),
-        system_site_packages=found.system_site_packages,
-        sources=tuple((name, f"{SOURCE_MOUNT}/{name}") for name in sorted(found.sources)),
-    )
     stored = [layer for layer in layers if layer.tree != EMPTY_TREE]
     if not interpreter:
         stored = [layer for layer in stored if layer.kind is not Kind.INTERPRETER]
     stored.sort(key=lambda layer: layer.sort_key)
+    kept = "kept" if any(layer.kind is Kind.BYTECODE for layer in stored) else "none"
+    environment = Environment(
+        kind=found.kind,
+        base_mount=PYTHON_MOUNT if found.kind == "venv" else "",
+        bytecode={"compile": "compiled", "imported": "imported"}.get(bytecode, kept),
+        system_site_packages=found.system_site_packages,
+        sources=tuple((name, f"{SOURCE_MOUNT}/{name}") for name in sorted(found.sources)),
+    )
     return Snapshot(described, environment, tuple(stored), parity_root(described, environment, stored))
 
 

@@ -13,7 +13,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from snapshot.blueprint import Blueprint
-from snapshot.scratch import scratch, sweep
+from snapshot.scratch import away_from, scratch, sweep
 from snapshot.store.area import remove
 from snapshot.store.cached import replace_cached
 
@@ -90,10 +90,12 @@ class LayerCache:
         """
         removed = 0
         for name in self.forgettable(keep):
-            # Out of the way by one rename, so that no restore finds half a layer.
-            with suppress(FileNotFoundError), scratch(self._layers) as tree:
-                os.rename(os.path.join(self._layers, name), os.path.join(tree, name))
+            # Out of the way by one rename, so that no restore finds half a layer; and where `sweep` finds what is left if this is
+            # ended. It takes no room: the disk may be full, and this may be what frees it.
+            with suppress(FileNotFoundError):
+                away = away_from(os.path.join(self._layers, name))
                 removed += 1
+                remove(away)
         with suppress(FileNotFoundError):
             for name in os.listdir(self._blueprints):
                 if name.endswith(".json") and f"sha256:{name.removesuffix('.json')}" not in keep:

@@ -54,7 +54,8 @@ def find_sources(
 ) -> tuple[dict[str, str], list[Finding]]:
     """Directory of each source tree by name. What lies in the prefix (`root`) or the base is captured anyway."""
     candidates = [(item.name, item.editable) for item in distributions if item.editable]
-    for path in sorted(found):
+    # Of one directory an .egg-link has the project's name, and easy-install.pth only the directory's.
+    for path in sorted(found, key=lambda path: (not path.endswith(".egg-link"), path)):
         if posixpath.dirname(path) in sites and path.endswith((".pth", ".egg-link")):
             for line in _path_lines(root, path):
                 name = path.removesuffix(".egg-link") if path.endswith(".egg-link") else line

@@ -13,9 +13,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from snapshot.arrangement import groups_of
+from snapshot.arrangement import Group, groups_of
 from snapshot.codec import BEST, BETTER, DamagedLayerError
-from snapshot.documents import FormatError
 from snapshot.errors import SnapshotError
 from snapshot.prefix import THOROUGH
 from snapshot.progress import counter
@@ -24,13 +23,12 @@ from snapshot.store.batch import BlobsVanishedError
 from snapshot.store.errors import MissingBlobError
 from snapshot.store.manifest import DELTA_TYPE, LAYER_TYPE
 from snapshot.store.reading import DamagedBlobError
-from snapshot.tars import bases
+from snapshot.tars import UNREADABLE, bases
 from snapshot.threads import pools
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from snapshot.arrangement import Group
     from snapshot.digest import Descriptor, Digest
     from snapshot.model import Snapshot
     from snapshot.progress import Progress
@@ -145,9 +143,14 @@ class _Work:
         if self._deadline is not None and time.perf_counter() > self._deadline:
             self.complete = False
             return {}
+        # What was removed since the pass began is nobody's any more.
+        left = tuple(layer for layer in group.layers if layer.diff_id in self._blobs)
+        advance(group.size - sum(layer.size for layer in left))
+        if not left:
+            return {}
         try:
-            found = recoder.group(group, whole, advance)
-        except (MissingBlobError, DamagedBlobError, DamagedLayerError, FormatError) as error:
+            found = recoder.group(Group(left), whole, advance)
+        except UNREADABLE as error:
             self._problem(error)
             return {}
         return {diff_id: blob for diff_id, blob in found.items() if blob != self._blobs[diff_id]}

@@ -230,7 +230,7 @@ def _editable(direct_url: bytes | None) -> str | None:
     try:
         content = json.loads(direct_url or b"{}")
         if content.get("dir_info", {}).get("editable") and content["url"].startswith("file:"):
-            return unquote(urlsplit(content["url"]).path)
+            return unquote(urlsplit(content["url"]).path, errors="surrogateescape")
     except (ValueError, AttributeError, KeyError, TypeError, RecursionError):
         return None  # not PEP 610; capture goes on, the file itself is kept
     return None

@@ -268,7 +268,7 @@ class _Packer:
         text, at, outside = link_template(target, item.path, plan.root, self._context.places)
         rule = None
         own = bool(at and at[0][1] == "base") or ("/" not in text and text.startswith("python"))
-        if plan.kind is Kind.ENVIRONMENT and (item.path == "lib64" or own):
+        if plan.kind is Kind.ENVIRONMENT and ((item.path, text) == ("lib64", "lib") or own):
             rule = "venv-link"
         if outside:
             self._findings.append(Finding("link-outside", item.path, f"leads to {target}; kept as a link"))

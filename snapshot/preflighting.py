@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from snapshot.flattening import blueprint_of
 from snapshot.hosts import NoInterpreterError, find_host
 from snapshot.place import Link, LinkError, Placer
 from snapshot.rendering import Rendering
-from snapshot.restoring import destination_of
+from snapshot.restoring import DestinationError, destination_of
 from snapshot.room import bases_of, unpacking
 from snapshot.scratch import scratch
 from snapshot.supply import processes
@@ -81,6 +82,8 @@ def preflight(
     problems, warnings, unknown = judge(snapshot.interpreter, facts, machine, _libraries(facts, machine, library_path))
     way, layers, disks = "", 0, list[Disk]()
     target = os.path.abspath(destination)
+    with suppress(DestinationError):  # it is among the problems below
+        target = destination_of(destination)
     cache = LayerCache(store.cache)
     try:
         record = read_record(store, manifest)

@@ -11,18 +11,15 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from snapshot.codec import CAPTURE, DamagedLayerError
-from snapshot.documents import FormatError
+from snapshot.codec import CAPTURE
 from snapshot.errors import SnapshotError
 from snapshot.optimizing import renewed
 from snapshot.prefix import QUICK
 from snapshot.progress import counter
 from snapshot.recoding import Pass, Recoder
 from snapshot.store.batch import BlobsVanishedError
-from snapshot.store.errors import MissingBlobError
 from snapshot.store.manifest import reference_of
-from snapshot.store.reading import DamagedBlobError
-from snapshot.tars import bases
+from snapshot.tars import UNREADABLE, bases
 from snapshot.threads import pools
 
 if TYPE_CHECKING:
@@ -187,7 +184,7 @@ def _encode(
         def one(row: _Row) -> dict[Digest, Descriptor]:
             try:
                 return recoder.row(row.head, row.pairs, advance)
-            except (MissingBlobError, DamagedBlobError, DamagedLayerError, FormatError):
+            except UNREADABLE:
                 return {}  # it stays as it is, and so does what it needs
 
         for found in pool.map(one, rows):

@@ -100,9 +100,9 @@ class Recoder:
         blob = blob_of(self._blobs, layer.diff_id, layer.label)
         notes = blob.annotations
         if blob.media_type == DELTA_TYPE:
-            # Every pass but that of a capture tries as hard with deltas.
+            # Beyond the first, every pass tries as hard with deltas.
             fits = base is not None and notes.get(BASE) == base.diff_id
-            return blob if fits and (EFFORT in notes or not self._how.rank) else None
+            return blob if fits and _effort(notes) >= min(self._how.rank, 1) else None
         tried = base is None or layer.size < SMALLEST or notes.get(REFUSED) == base.diff_id
         return blob if tried and _effort(notes) >= self._how.rank else None
 

@@ -141,13 +141,18 @@ def _explained(target: str, cache: str) -> Iterator[None]:
         raise
     except OSError as error:
         place = os.fsdecode(error.filename) if isinstance(error.filename, (str, bytes)) else target
-        in_cache = place.startswith(cache)
-        if isinstance(error, PermissionError):
+        in_cache = place == cache or place.startswith(cache + os.sep)
+        if isinstance(error, PermissionError) or error.errno == errno.EROFS:
             remedy = "use another cache directory (--cache)" if in_cache else "choose another destination"
-            raise DestinationError(error.errno, f"no permission to write {place}; {remedy}") from error
+            why = "no permission to write" if isinstance(error, PermissionError) else "a read-only file system has"
+            raise DestinationError(error.errno, f"{why} {place}; {remedy}") from error
         if error.errno in FULL:
             raise DestinationError(
                 error.errno, f"no space left on the disk of {place}; nothing was restored: make room and repeat"
+            ) from error
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+            raise DestinationError(
+                error.errno, f"another process has put something into {target} meanwhile; choose another destination"
             ) from error
         if error.errno in (errno.EBUSY, errno.EXDEV):
             raise DestinationError(

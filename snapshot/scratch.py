@@ -27,6 +27,13 @@ def scratch(parent: str) -> Iterator[str]:
         made.remove()
 
 
+def away_from(path: str) -> str:
+    """Rename a tree to what nobody looks for and a sweep removes, and return where that is."""
+    aside = os.path.join(os.path.dirname(path), _PREFIX + os.urandom(8).hex())
+    os.rename(path, aside)
+    return aside
+
+
 def sweep(parent: str) -> int:
     """Remove the scratch directories under `parent` that nobody holds; return how many."""
     return area.sweep(parent, _PREFIX)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, NamedTuple
 
+from snapshot.pending import pending_since
 from snapshot.requiring import required, requires_of_metadata
 from snapshot.saving import Saving, Weighed, savings
 from snapshot.store.manifest import FACTS_TYPE, LAYER_TYPE, RECORD_TYPE, TREE_TYPE
@@ -125,8 +126,9 @@ def family(name: str) -> str:
 
 
 def members(name: str, store: Store) -> tuple[Reference, ...]:
-    """The references `NAME` and `NAME/VERSION`, oldest first."""
-    return tuple(each for each in store.references() if each.name is not None and family(each.name) == name)
+    """The references `NAME` and `NAME/VERSION`, oldest first; what is being registered is no version yet (`snapshot.pending`)."""
+    named = [(each, each.name) for each in store.references() if each.name is not None]
+    return tuple(each for each, own in named if family(own) == name and pending_since(own) is None)
 
 
 def sizes(reference: str, store: Store) -> SnapshotSizes:

@@ -51,10 +51,10 @@ def survey(
         if begin is not None:
             begin(executable)
         found = walk(root, prune=lambda path: path == HOME)
+        probe = probing.result()
     except BaseException:  # whatever ends this, Control-C too, must not leave the interpreter's process behind
         probing.stop()
         raise
-    probe = probing.result()
     base = os.path.realpath(probe.base)
     kind = "base" if base == root else "venv"
     _check(given, kind, found, interpreter=interpreter)

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, BinaryIO, Protocol
 from snapshot.codec import CHUNK, DamagedLayerError, decompress, dictionary_of, read_exactly, read_note, unpack_against
 from snapshot.delta import Range, decode_head, decode_segment
 from snapshot.digest import Digest, InvalidDigestError
+from snapshot.documents import FormatError
 from snapshot.errors import SnapshotError
 from snapshot.space import NoSpaceError, room_in
 from snapshot.store.errors import MissingBlobError
 from snapshot.store.manifest import BASE, DELTA_TYPE, LAYER_TYPE
+from snapshot.store.reading import DamagedBlobError
 from snapshot.store.store import NoCacheError
 from snapshot.stretches import Laid, Log
 
@@ -38,6 +40,10 @@ DEEPEST = 32
 
 class EncodingError(SnapshotError, ValueError):
     """A layer in an encoding that this version cannot read."""
+
+
+#: Why a layer cannot be had from the store: it stays as it is, and others do not wait for it.
+UNREADABLE = (MissingBlobError, DamagedBlobError, DamagedLayerError, FormatError, EncodingError)
 
 
 class Tar:

@@ -10,7 +10,7 @@ from snapshot.store.manifest import Index, Row, decode_index, identify
 
 if TYPE_CHECKING:
     from types import TracebackType
-    from typing import BinaryIO
+    from typing import BinaryIO, NoReturn
 
     from snapshot.digest import Descriptor, Digest
     from snapshot.store.backend import Backend
@@ -49,7 +49,10 @@ class VerifyingReader:
             return b"".join(iter(lambda: self.read(_CHUNK), b""))
         if self._damage:
             raise self._damage
-        data = self._raw.read(min(size, self._left, _CHUNK))
+        try:
+            data = self._raw.read(min(size, self._left, _CHUNK))
+        except OSError as error:  # a bad sector
+            self._damaged(f"cannot be read ({error.strerror})")
         if size:
             self._account(data)
         return data
@@ -91,7 +94,7 @@ class VerifyingReader:
             self._damaged(f"has the content sha256:{self._hash.hexdigest()}")
         self._verified = True
 
-    def _damaged(self, what: str) -> None:
+    def _damaged(self, what: str) -> NoReturn:
         self._damage = DamagedBlobError(
             f"blob {self._descriptor.digest} in {self._where} is damaged: it {what}; put a good copy in its place, "
             "or delete it and capture again"

@@ -8,10 +8,12 @@ from __future__ import annotations
 import os
 from contextlib import suppress
 
+from snapshot.space import room_in
 from snapshot.store.errors import StoreError
 
 FILE = "variables.key"
 _SIZE = 32
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
 
 
 def read_key(directory: str, *, make: bool) -> bytes | None:
@@ -40,12 +42,12 @@ def _make(path: str) -> None:
     fresh = f"{path}.{os.getpid()}"
     with suppress(FileNotFoundError):  # of a process that was killed and had our number
         os.unlink(fresh)
-    with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
-        file.write(os.urandom(_SIZE))
-        file.flush()
-        os.fsync(file.fileno())
-    try:
-        with suppress(FileExistsError):
-            os.link(fresh, path)
-    finally:
-        os.unlink(fresh)
+    with room_in(os.path.dirname(path)), open(os.open(fresh, _NEW, 0o600), "wb") as file:
+        try:
+            file.write(os.urandom(_SIZE))
+            file.flush()
+            os.fsync(file.fileno())
+            with suppress(FileExistsError):
+                os.link(fresh, path)
+        finally:
+            os.unlink(fresh)

@@ -152,7 +152,10 @@ class Store:
         """What a list says of a snapshot: a fraction of the time that `snapshot` takes, and as well verified."""
         from snapshot.store.summary import summarise_manifest
 
-        found = summarise_manifest(self.backend, reference)
+        try:
+            found = summarise_manifest(self.backend, reference)
+        except MissingBlobError:
+            found = summarise_manifest(self.backend, self._rewritten(reference))
         if found is None:
             self.snapshot(reference)  # says what is wrong with it
             raise FormatError(f"{reference.label} in {self} cannot be summarised; envparity check says what is wrong")

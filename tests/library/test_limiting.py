@@ -6,6 +6,7 @@ import pytest
 
 import snapshot
 from snapshot import BudgetError, SizeLimitError
+from snapshot.pending import pending_name
 from snapshot.store import UnknownSnapshotError
 
 MORE = bytes(range(256)) * 40
@@ -59,6 +60,18 @@ def test_the_budget_is_what_all_versions_have_together(take, site, store, tmp_pa
     assert {each.name for each in store.references()} == {"churn/1", "churn", "other/1"}
     take("churn/3", budget=needed)
     assert snapshot.growth("churn", store).total_bytes == needed
+
+
+def test_what_is_being_registered_is_no_version_yet(take, site, store):
+    """A registration that was killed must not take the room of those that are there."""
+    take("churn/1")
+    (site / "thing" / "more.bin").write_bytes(MORE)
+    pending = pending_name("churn")
+    needed = take(pending).added_bytes
+    assert [each.name for each in snapshot.growth("churn", store).versions] == ["churn/1"]
+    (site / "thing" / "more.bin").write_bytes(MORE[::-1] + b"!")
+    room = snapshot.growth("churn", store).total_bytes + 2 * needed - 1
+    assert take("churn/2", budget=room)
 
 
 def test_both_are_reported_together(take, store):

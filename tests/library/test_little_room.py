@@ -9,7 +9,9 @@ import shutil
 import pytest
 
 import snapshot
+import snapshot.testing.samples
 from snapshot.lineage import Lineage
+from snapshot.restoring import DestinationError
 from snapshot.space import NoSpaceError
 from snapshot.store.directory import DirectoryStaging
 from snapshot.store.manifest import DELTA_TYPE
@@ -29,6 +31,42 @@ def test_a_full_cache_is_named_and_not_the_destination(environment, store, tmp_p
     assert not place.exists()
     snapshot.restore("thing", place, store)
     assert snapshot.verify(place, store).ok
+
+
+@pytest.mark.parametrize(
+    ("number", "place", "said"),
+    [
+        (errno.EROFS, "cache/x", r"a read-only file system has .*/cache/x; use another cache directory [(]--cache[)]"),
+        (errno.EROFS, "cache-of-envs/x", r"a read-only file system has .*/cache-of-envs/x; choose another destination"),
+        (errno.EACCES, "cache/x", r"no permission to write .*/cache/x; use another cache directory [(]--cache[)]"),
+        (
+            errno.ENOTEMPTY,
+            "env",
+            r"another process has put something into .*/cache-of-envs/env meanwhile; choose another",
+        ),
+    ],
+)
+def test_what_the_file_system_says_has_its_remedy(environment, store, tmp_path, monkeypatch, number, place, said):
+    snapshot.capture(environment, store, interpreter=False, name="thing")
+    store = snapshot.Store(str(store), cache=tmp_path / "cache")
+
+    def refused(*_, **__):
+        raise OSError(number, os.strerror(number), str(tmp_path / place))
+
+    monkeypatch.setattr("snapshot.restoring.os.rename", refused)
+    with pytest.raises(DestinationError, match=said) as caught:
+        snapshot.restore("thing", tmp_path / "cache-of-envs" / "env", store)
+    assert caught.value.errno == number
+
+
+def test_a_key_that_cannot_be_written_leaves_nothing(store, monkeypatch):
+    snapshot.testing.samples.publish_sample(store, "x", ["one"])
+    with monkeypatch.context() as patch:
+        patch.setattr("snapshot.store.secret.os.fsync", full)
+        with pytest.raises(NoSpaceError, match=rf"^no space left on the disk of {store}; make room"):
+            store.variables_key(make=True)
+    assert not [name for name in os.listdir(str(store)) if name.startswith("variables.key")]
+    assert len(store.variables_key(make=True)) == 32
 
 
 def test_what_interpreters_said_need_not_be_kept(environment, store, tmp_path):

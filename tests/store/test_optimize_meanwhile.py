@@ -136,8 +136,30 @@ def test_readers_meanwhile(store):
                 layer.diff_id: b"".join(map(bytes, reader.chunks(layer.diff_id, "any"))) for layer in snapshot.layers
             }
             assert read == expected[reference.name, reference.snapshot, snapshot.parity_root]
-            # And one that has only looked into the index.
+            # And those that have only looked into the index.
             assert store.snapshot(reference) == snapshot
+            assert store.summary(reference).parity_root == snapshot.parity_root
+
+
+def test_what_is_removed_meanwhile_is_no_damage(store, monkeypatch):
+    """`retain` beside a nightly `optimize`: what it took away is not there any more when its turn comes."""
+    monkeypatch.setattr(optimizing, "_ROUND", 1)
+    encode, first = optimizing.Recoder.group, []
+
+    def group(self, *given):
+        found = encode(self, *given)
+        if not first:
+            first.append(True)
+            other = Store(str(store))
+            for name in ("m/0", "m/1"):
+                other.remove(name)
+        return found
+
+    monkeypatch.setattr(optimizing.Recoder, "group", group)
+    done = optimize(store)
+    assert done.problems == ()
+    assert {each.name for each in store.references()} == {"m/2", "m/3"}
+    assert sound(store)
 
 
 def test_a_reader_between_a_delta_and_its_base(store, monkeypatch):

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import errno
+import io
+import os
 import random
 
 import pytest
 
 import snapshot
+from snapshot import optimize
 from snapshot.rebasing import rebase
 from snapshot.store import Store
-from snapshot.store.manifest import BASE, DELTA_TYPE, LAYER_TYPE
+from snapshot.store.manifest import BASE, DELTA_TYPE, EFFORT, LAYER_TYPE
 from snapshot.store.removed import load_removed
 from snapshot.tars import bases
 from snapshot.testing.samples import publish_sample
@@ -162,6 +166,41 @@ def test_a_damaged_blob_keeps_what_it_needs(store):
     assert store.manifest("m/1").content[layer.diff_id].media_type == DELTA_TYPE
     path.write_bytes(good)
     assert sound(store)
+
+
+def test_a_bad_sector_keeps_what_it_needs(store, monkeypatch):
+    fill(store)
+    layer = next(layer for layer in store.snapshot("m/1").layers if layer.name == "a")
+    bad = store.manifest("m/1").content[layer.diff_id].digest
+    store.remove("m/0")
+    opened = store.backend.open
+
+    class Unreadable(io.BytesIO):
+        def read(self, size=-1):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(store.backend, "open", lambda digest: Unreadable() if digest == bad else opened(digest))
+    assert snapshot.collect(store, grace=0).rebased == 1
+    (problem,) = optimize(store).problems
+    assert f"blob {bad} in {store} is damaged: it cannot be read (Input/output error); put a good copy" in problem
+    monkeypatch.undo()
+    assert sound(store)
+
+
+def test_what_was_encoded_in_haste_is_encoded_better_when_there_is_time(store):
+    fill(store)
+    optimize(store)
+    store.remove("m/2")
+    assert snapshot.collect(store, grace=0).rebased
+    hasty = {content for content, blob in blobs(store).items() if blob.annotations.get(EFFORT) == "0"}
+    assert hasty
+    optimize(store)
+    assert not [blob for blob in blobs(store).values() if blob.annotations.get(EFFORT) == "0"]
+    assert sound(store)
+
+
+def blobs(store):
+    return {content: blob for each in store.references() for content, blob in store.manifest(each).content.items()}
 
 
 def test_it_needs_no_cache_and_believes_none(tmp_path):

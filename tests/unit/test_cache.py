@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 
@@ -39,6 +40,37 @@ def test_a_layer_is_there_when_it_is_whole(tmp_path):
     assert cache.has(LAYER)
     assert os.listdir(cache.layer(LAYER)) == ["a"]
     assert os.listdir(tmp_path / "cache/layers") == [LAYER.hex]
+
+
+def test_forgetting_a_layer_takes_no_room(tmp_path, monkeypatch):
+    cache = LayerCache(tmp_path)
+    cache.add(LAYER, filled)
+    environment = tmp_path / "linked"
+    os.link(os.path.join(cache.layer(LAYER), "a"), environment)
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    for name in ("mkdir", "open"):
+        monkeypatch.setattr(f"snapshot.store.area.os.{name}", full)
+    assert cache.forget(()) == 1
+    assert os.listdir(tmp_path / "layers") == []
+    assert environment.exists()
+
+
+def test_what_was_put_aside_by_a_killed_process_is_swept(tmp_path, monkeypatch):
+    cache = LayerCache(tmp_path)
+    cache.add(LAYER, filled)
+
+    def killed(path):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("snapshot.cache.remove", killed)
+    with pytest.raises(KeyboardInterrupt):
+        cache.forget(())
+    assert not cache.has(LAYER)
+    assert cache.sweep() == 1
+    assert os.listdir(tmp_path / "layers") == []
 
 
 def test_a_layer_that_could_not_be_unpacked_is_not_there(tmp_path):

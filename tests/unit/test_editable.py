@@ -32,3 +32,16 @@ def test_what_is_too_wide(look, path):
     assert sources == {}
     assert (finding.kind, finding.path) == ("path-outside", path)
     assert finding.detail == "too wide to be captured as the source of mine"
+
+
+def test_what_setup_py_develop_installs_has_the_name_of_its_project(tmp_path):
+    """Whatever comes first in the alphabet: the directory is `src`, and that is what easy-install.pth says."""
+    source = tmp_path / "mine" / "src"
+    source.mkdir(parents=True)
+    site = tmp_path / "env" / "lib"
+    site.mkdir(parents=True)
+    for name in ("easy-install.pth", "mine.egg-link"):
+        (site / name).write_text(f"{source}\n")
+    found = dict.fromkeys(["lib/easy-install.pth", "lib/mine.egg-link"])
+    sources, _ = find_sources(str(tmp_path / "env"), "/opt/python", ["lib"], found, [])
+    assert sources == {"mine": str(source)}

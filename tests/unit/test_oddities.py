@@ -151,3 +151,24 @@ def test_an_interpreter_that_is_none(master, tmp_path, python):
         capture(master.path, Store(tmp_path / "store"), python=python)
     assert python in str(caught.value)
     assert "--python" in str(caught.value)
+
+
+def test_a_lib64_that_leads_elsewhere_counts(master, tmp_path):
+    """Only the one that venv makes says nothing."""
+    env = master.copy_to(tmp_path / "env")
+    first = capture(env.path, Store(tmp_path / "store"), interpreter=False)
+    link = env.path / "lib64"
+    link.unlink(missing_ok=True)
+    link.symlink_to("/usr/lib")
+    assert capture(env.path, Store(tmp_path / "store"), interpreter=False).parity_root != first.parity_root
+
+
+def test_bytecode_that_is_left_out_is_as_if_it_were_not_there(master, tmp_path):
+    env = master.copy_to(tmp_path / "env")
+    for compiled in env.site.glob("__pycache__/*.pyc"):
+        compiled.unlink()
+    first = capture(env.path, Store(tmp_path / "store"), interpreter=False)
+    (env.site / "__pycache__" / f"one.{sys.implementation.cache_tag}.pyc").write_bytes(b"stale" * 20)
+    again = capture(env.path, Store(tmp_path / "store"), interpreter=False)
+    assert [each.kind for each in again.findings if each not in first.findings] == ["stale-bytecode"]
+    assert again.snapshot == first.snapshot
