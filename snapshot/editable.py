@@ -10,10 +10,11 @@ from packaging.utils import canonicalize_name
 
 from snapshot.home import SOURCE_MOUNT
 from snapshot.model import Finding
-from snapshot.scan import decode, encode, read_regular, walk
+from snapshot.pathfile import joined, path_lines
+from snapshot.scan import encode, read_regular, walk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Container, Iterable, Mapping
 
     from snapshot.ownership import Installed
     from snapshot.scan import Found
@@ -51,8 +52,10 @@ _WIDE = frozenset(
 
 def find_sources(
     root: str, base: str, sites: Iterable[str], found: Mapping[str, Found], distributions: Iterable[Installed]
-) -> tuple[dict[str, str], list[Finding]]:
-    """Directory of each source tree by name. What lies in the prefix (`root`) or the base is captured anyway."""
+) -> tuple[dict[str, tuple[str, ...]], list[Finding]]:
+    """Each source tree by name: its directory, and by what other names the environment calls it, where links lead there. What
+    lies in the prefix (`root`) or the base is captured anyway.
+    """
     candidates = [(item.name, item.editable) for item in distributions if item.editable]
     # Of one directory an .egg-link has the project's name, and easy-install.pth only the directory's.
     for path in sorted(found, key=lambda path: (not path.endswith(".egg-link"), path)):
@@ -60,40 +63,51 @@ def find_sources(
             for line in _path_lines(root, path):
                 name = path.removesuffix(".egg-link") if path.endswith(".egg-link") else line
                 candidates.append((str(canonicalize_name(posixpath.basename(name))), line))
-    sources: dict[str, str] = {}
+    sources: dict[str, tuple[str, ...]] = {}
     findings: list[Finding] = []
     restored = [os.path.join(root, SOURCE_MOUNT)]
-    for name, path in sorted(candidates, key=lambda pair: (pair[1].count("/"), pair[0] == "", pair[1])):
-        directory = os.path.realpath(path)
+    resolved = sorted(
+        ((os.path.realpath(path), name, path) for name, path in candidates),
+        key=lambda row: (row[0].count("/"), row[1] == "", row[0]),
+    )
+    for directory, name, path in resolved:
         if _holds([root, base], directory) and not _holds(restored, directory):
             continue
-        if _holds([os.path.realpath(known) for known in sources.values()], directory):
-            continue
-        if not os.path.isdir(directory):
+        known = next((each for each, names in sources.items() if _holds([os.path.realpath(names[0])], directory)), None)
+        if known is not None:
+            sources[known] = _with_spelling(sources[known], path, directory)
+        elif os.path.isfile(directory):
+            findings.append(Finding("path-outside", path, "an archive outside of the environment; not captured"))
+        elif not os.path.isdir(directory):
             findings.append(Finding("missing", path, f"the source directory of {name} is not there"))
         elif directory in _WIDE or _holds([directory], base):
             findings.append(Finding("path-outside", path, f"too wide to be captured as the source of {name}"))
         else:
-            sources[unique(name or "source", sources)] = os.path.abspath(path)
+            sources[unique(name or "source", sources)] = (os.path.abspath(path),)
     return sources, findings
 
 
+def _with_spelling(names: tuple[str, ...], path: str, directory: str) -> tuple[str, ...]:
+    """The names of a source tree, and the one that `path` has for it: a way to `directory`, which is in the tree."""
+    tail = directory[len(os.path.realpath(names[0])) :]
+    spelling = os.path.abspath(path).removesuffix(tail)
+    same = os.path.realpath(spelling) == os.path.realpath(names[0])
+    return tuple(dict.fromkeys((*names, spelling))) if same else names
+
+
 def _path_lines(root: str, path: str) -> list[str]:
-    """Absolute directories that a `.pth` or `.egg-link` adds to the path; lines that import are code, not paths."""
+    """Directories that a `.pth` or `.egg-link` adds to the path."""
     # A dangling link, or a directory of that name: no paths.
-    lines = [
-        decode(line.strip()) for line in (read_regular(os.path.join(encode(root), encode(path))) or b"").splitlines()
-    ]
-    if path.endswith(".egg-link"):
-        lines = lines[:1]
-    return [line for line in lines if line.startswith("/") and not line.startswith(("import ", "import\t", "#"))]
+    lines = path_lines(read_regular(os.path.join(encode(root), encode(path))) or b"")
+    site = os.path.join(root, posixpath.dirname(path))
+    return [joined(site, line) for line in (lines[:1] if path.endswith(".egg-link") else lines)]
 
 
 def _holds(directories: Iterable[str], path: str) -> bool:
     return any(path == directory or path.startswith(directory.rstrip("/") + "/") for directory in directories)
 
 
-def unique(name: str, taken: Mapping[str, str]) -> str:
+def unique(name: str, taken: Container[str]) -> str:
     number, candidate = 2, name
     while candidate in taken:
         candidate, number = f"{name}-{number}", number + 1

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from snapshot.elf import MAGIC, Patch, rpath_patches
 from snapshot.model import Finding, Kind
 from snapshot.parity import console_script, rule_for_path
+from snapshot.pathfile import made_absolute
 from snapshot.relocate import (
     Places,
     as_if_fixed,
@@ -165,9 +166,15 @@ class Preparer:
             return self._places.template(without_trampoline(raw, self._places))
         if directory == "bin" and raw.startswith(b"#!") and kind is not Kind.ENVIRONMENT:
             return script_template(raw, self._places)
+        if name.endswith(".pth"):
+            raw = made_absolute(raw, os.path.join(self._plan.root, directory), self._is_source)
         if kind is Kind.ENVIRONMENT or _PATHS_INSIDE.match(name):
             return self._places.template(raw, "own")
         return self._places.template(without_trampoline(raw, self._places)) if kind is Kind.UNOWNED else (raw, ())
+
+    def _is_source(self, path: str) -> bool:
+        inside = self._places.split(path)
+        return inside is not None and inside[0].token.startswith("source:")
 
     def _masked(self, item: Item, raw: bytes, data: bytes, at: At) -> tuple[bytes, At]:
         masked, count = redact(raw)

@@ -15,10 +15,10 @@ from snapshot.model import Finding, Kind
 from snapshot.ownership import assign, read_distributions, without_debris
 from snapshot.parity import rule_for_path
 from snapshot.plan import Item, Plan, Survey, located
-from snapshot.relocate import Place, Places, is_distinctive
 from snapshot.requiring import still_required
 from snapshot.scan import behind, encode, look, read_regular, walk
 from snapshot.secrets import is_secret_file
+from snapshot.spelling import places_of, spellings
 from snapshot.standard import Standard
 
 if TYPE_CHECKING:
@@ -71,10 +71,10 @@ def survey(
     visible = _relative(probe.base_site, base) if system else ()
     if kind == "venv":
         more = builder.base(base, standard, stored=interpreter, sites=visible)
-        for name, directory in more.items():
-            if directory not in sources.values():
-                sources[unique(name, sources)] = directory
-    for name, directory in sorted(sources.items()):
+        for name, names in more.items():
+            if names[0] not in {own for own, *_ in sources.values()}:
+                sources[unique(name, sources)] = names
+    for name, (directory, *_) in sorted(sources.items()):
         builder.source(name, directory)
     builder.bytecode()
     return Survey(
@@ -85,33 +85,14 @@ def survey(
         probe=probe,
         scripts=posixpath.dirname(posixpath.relpath(os.path.realpath(probe.executable), base)),
         system_site_packages=system,
-        sources=sources,
-        places=_places((given, root), probe, base, sources, kind=kind, interpreter=interpreter),
+        sources={name: directory for name, (directory, *_) in sources.items()},
+        places=places_of(spellings(given, root, found), probe, base, sources, kind=kind, interpreter=interpreter),
         plans=[plan for plan in builder.plans if plan.items],
         shared=builder.shared,
         findings=[*builder.findings, *excludes.findings()],
         excluded=excludes.matches,
         sites=(*sites, *(posixpath.join(PYTHON_MOUNT, site) for site in visible)),
     )
-
-
-def _places(
-    prefix: tuple[str, str], probe: Probe, base: str, sources: Mapping[str, str], *, kind: str, interpreter: bool
-) -> Places:
-    """The directories that captured files may name. `prefix`: as given, and with links resolved."""
-    names = _spellings(probe, base)
-    if kind == "base":
-        places = [Place("prefix", tuple(dict.fromkeys((prefix[0], *names))), "")]
-    else:
-        places = [
-            Place("prefix", tuple(dict.fromkeys(prefix)), ""),
-            Place("base", names, PYTHON_MOUNT if interpreter else None),
-        ]
-    places += [
-        Place(f"source:{name}", tuple(dict.fromkeys((path, os.path.realpath(path)))), f"{SOURCE_MOUNT}/{name}")
-        for name, path in sorted(sources.items())
-    ]
-    return Places(tuple(places))
 
 
 def _check(given: str, kind: str, found: Mapping[str, Found], *, interpreter: bool) -> None:
@@ -123,15 +104,6 @@ def _check(given: str, kind: str, found: Mapping[str, Found], *, interpreter: bo
         raise NoEnvironmentError(
             f"{given} is an interpreter's own prefix: it cannot be captured without the interpreter"
         )
-
-
-def _spellings(probe: Probe, base: str) -> tuple[str, ...]:
-    """Every name that files may have for the base; the real one last.
-
-    An interpreter that was moved after it was built has the old one in its libraries and build settings.
-    """
-    others = [probe.base, *([probe.built] if is_distinctive(probe.built) else [])]
-    return (*(path for path in dict.fromkeys(others) if path != base), base)
 
 
 def _sees_base(root: str) -> bool:
@@ -171,7 +143,7 @@ class _Builder:
         sites: tuple[str, ...],
         base: str,
         standard: Standard | None,
-    ) -> dict[str, str]:
+    ) -> dict[str, tuple[str, ...]]:
         """Plans for a prefix: its distributions, what generated it, the rest; returns the source trees it imports from."""
         before = len(self.findings)
         found, debris = without_debris(found, sites)
@@ -226,7 +198,9 @@ class _Builder:
         self.findings += still_required(root, left.dropped, distributions, self._probe)
         return sources
 
-    def base(self, base: str, standard: Standard, *, stored: bool, sites: tuple[str, ...]) -> dict[str, str]:
+    def base(
+        self, base: str, standard: Standard, *, stored: bool, sites: tuple[str, ...]
+    ) -> dict[str, tuple[str, ...]]:
         """The plan for the interpreter of a venv and, when the venv sees them, for the base's own packages.
 
         Returns the source trees that those import from.

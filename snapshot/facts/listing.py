@@ -33,8 +33,11 @@ class Listing:
                     self._files[lead + item.path] = plan, item
         for path in self._files:
             self._enter(path)
-        editable = {plan.declared.editable: plan.name for plan in found.plans if plan.declared is not None}
-        self._sources = {name: editable.get(directory, "") for name, directory in found.sources.items()}
+        declared = [(plan.declared.editable, plan.name) for plan in found.plans if plan.declared is not None]
+        editable = {os.path.realpath(directory): name for directory, name in declared if directory}
+        self._sources = {
+            name: editable.get(os.path.realpath(directory), "") for name, directory in found.sources.items()
+        }
         #: Whether something was looked at that no plan has: then equal plans do not mean equal facts.
         self.looked_outside = False
 

@@ -15,7 +15,8 @@ import zipfile
 from typing import TYPE_CHECKING
 
 from snapshot.facts.model import PYTHON, Module
-from snapshot.facts.startup import path_files, path_lines
+from snapshot.facts.startup import path_files
+from snapshot.pathfile import path_lines
 from snapshot.scan import decode, encode
 
 if TYPE_CHECKING:
@@ -41,6 +42,8 @@ def search_path(listing: Listing, found: Survey) -> tuple[str, ...]:
                 added = os.path.join(directory, line)
                 if os.path.exists(encode(added)):
                     path.setdefault(listing.relative(added))
+                elif listing.relative(added).startswith("/"):
+                    listing.looked_outside = True  # it can come to be there, and no plan would tell
     return tuple(path)
 
 

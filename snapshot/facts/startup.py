@@ -6,7 +6,7 @@ import posixpath
 from typing import TYPE_CHECKING
 
 from snapshot.facts.model import Module, StartupHook
-from snapshot.scan import decode
+from snapshot.pathfile import code_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 _CUSTOMIZE = ("sitecustomize", "usercustomize")
 #: From these releases on `site` passes over a `.pth` whose name starts with a dot (python/cpython#113659), by minor version.
 _WITHOUT_HIDDEN = {(3, 8): 19, (3, 9): 19, (3, 10): 14, (3, 11): 8, (3, 12): 2}
-_CODE = ("import ", "import\t")
 
 
 def hooks(listing: Listing, sites: Iterable[str], modules: Iterable[Module], version: str) -> tuple[StartupHook, ...]:
@@ -45,23 +44,3 @@ def _passes_over_hidden(version: str) -> bool:
     major, minor, rest = [*version.split("."), "0", "0"][:3]
     micro = int("".join(character for character in rest[:2] if character.isdigit()) or 0)
     return micro >= _WITHOUT_HIDDEN.get((int(major), int(minor)), 0)
-
-
-def code_lines(data: bytes) -> list[str]:
-    """The lines of a `.pth` that Python executes."""
-    return [line for line in _lines(data) if line.startswith(_CODE)]
-
-
-def path_lines(data: bytes) -> list[str]:
-    """The lines of a `.pth` that name directories, as they are."""
-    return [
-        line.rstrip()
-        for line in _lines(data)
-        if line.strip() and not line.startswith(("#", *_CODE)) and "\0" not in line
-    ]
-
-
-def _lines(data: bytes) -> list[str]:
-    # Which characters end a line, and whether a byte order mark is dropped, differs between versions of Python: what any of them
-    # executes counts as code.
-    return decode(data.removeprefix(b"\xef\xbb\xbf")).splitlines()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import zipfile
 
 import pytest
 
@@ -205,6 +206,53 @@ def test_a_path_file_and_what_its_lines_are(lab, made, store, tmp_path):
         "-c", "import helper, sys; print(helper.__file__, sys.flag_of_mine)", hide=(tmp_path / "projects",)
     ).stdout.split()
     assert said == [f"{back.path}/.envparity/src/tools/helper.py", f"{back.path}/.envparity/src/tools"]
+
+
+def test_a_source_tree_that_is_called_by_several_names(lab, made, store, tmp_path):
+    """A home directory is often a link: what pip wrote and what a `.pth` says need not be spelled alike."""
+    project(tmp_path / "projects" / "linked", "linked", src=True)
+    (tmp_path / "projects" / "home").symlink_to(".")
+    (tmp_path / "projects" / "other").symlink_to(tmp_path / "projects")
+    install(lab, made, tmp_path / "projects" / "home" / "linked")
+    (path_file,) = (name for name in os.listdir(made.site) if name.endswith(".pth") and "linked" in name)
+    made.write(os.path.join(made.site, path_file), f"{tmp_path}/projects/other/linked/src\n")
+    back, captured = check(lab, made, store, tmp_path, "linked", "linked")
+    assert editable_location(back, "linked")[1] == f"file://{back.path}/.envparity/src/linked"
+    assert lab.findings(captured)["left-out"] == {
+        f"{tmp_path}/projects/home/linked": "not captured with the source: .git"
+    }
+    found = snapshot.describe(back)
+    assert [each.name for each in found.facts.modules if each.owner == "linked"] == ["linked"]
+
+
+def test_a_path_relative_to_the_site_directory(lab, made, store, tmp_path):
+    """`site` takes it from there; where the environment is restored the way would be another one."""
+    tools = tmp_path / "projects" / "tools"
+    tools.mkdir(parents=True)
+    (tools / "helper.py").write_text("VALUE = 7\n")
+    inner = os.path.join(made.site, "inner")
+    made.write(os.path.join(inner, "within.py"), "VALUE = 8\n")
+    lines = f"{os.path.relpath(tools, made.site)}\ninner\n"
+    made.write(os.path.join(made.site, "mine.pth"), lines)
+    asked = "import helper, within; print(helper.__file__, within.__file__)"
+    assert made.run("-c", asked).stdout.split()[0] == str(tools / "helper.py")
+    captured = snapshot.capture(made, store, name="mine", interpreter=False)
+    back = lab.restored(store, "mine", tmp_path / "a" / "longer" / "way", made)
+    said = back.run("-c", asked, hide=(tmp_path / "projects",)).stdout.split()
+    assert said == [f"{back.path}/.envparity/src/tools/helper.py", os.path.join(back.site, "inner", "within.py")]
+    with open(os.path.join(back.site, "mine.pth")) as file:
+        assert file.read() == f"{back.path}/.envparity/src/tools\ninner\n"
+    assert snapshot.capture(back, store, interpreter=False).parity_root == captured.parity_root
+
+
+def test_an_archive_outside_is_said_and_not_captured(lab, made, store, tmp_path):
+    archive = tmp_path / "projects" / "more.zip"
+    archive.parent.mkdir()
+    with zipfile.ZipFile(archive, "w") as file:
+        file.writestr("zipped.py", "VALUE = 9\n")
+    made.write(os.path.join(made.site, "mine.pth"), f"{archive}\n")
+    captured = snapshot.capture(made, store, interpreter=False)
+    assert "not captured" in lab.findings(captured)["path-outside"][str(archive)]
 
 
 def test_a_path_that_is_too_wide_is_not_taken_along(lab, made, store, tmp_path):

@@ -130,6 +130,25 @@ def test_an_extension_that_was_built_in_it(lab, root, reference, captured, store
     assert bare.parity_root == first.parity_root
 
 
+def test_an_environment_that_was_made_under_another_name(lab, root, store):
+    """In a directory behind a link: its scripts have that name, and a relative path to it is resolved to the other."""
+    home = root / "home-of-it"
+    disk = root / "disk-of-it"
+    disk.mkdir()
+    home.symlink_to(disk)
+    made = lab.venv(home / "env", "--without-pip")
+    lab.pip_install(made, "cowsay<6.2")
+    by_link = snapshot.capture(made, store, interpreter=False)
+    real = snapshot.capture(disk / "env", store, name="made", interpreter=False)
+    assert real.findings == by_link.findings
+    assert real.snapshot == by_link.snapshot
+    back = lab.restored(store, "made", root / "made-again", made)
+    for name in ("cowsay", "activate"):
+        with open(back.at("bin", name)) as file:
+            assert str(home) not in file.read()
+    assert "moo" in lab.run(back.at("bin", "cowsay"), "-t", "moo", hide=(disk,)).out
+
+
 def test_a_prefix_with_two_names(lab, root, reference, captured, store):
     """The same environment through a link to it."""
     link = root / "live" / "by-link"

@@ -23,7 +23,7 @@ def look(monkeypatch):
 @pytest.mark.parametrize("path", ["/app", "/code", "/workspace/mine", "/home/me/mine", "/usr/src/mine"])
 def test_a_project(look, path):
     """In a container it often lies in a directory of its own below the root: what serves from there is code like any other."""
-    assert look(path) == ({"mine": path}, [])
+    assert look(path) == ({"mine": (path,)}, [])
 
 
 @pytest.mark.parametrize("path", ["/", "/usr", "/home", "/root", "/tmp", "/opt", "/var"])
@@ -44,4 +44,4 @@ def test_what_setup_py_develop_installs_has_the_name_of_its_project(tmp_path):
         (site / name).write_text(f"{source}\n")
     found = dict.fromkeys(["lib/easy-install.pth", "lib/mine.egg-link"])
     sources, _ = find_sources(str(tmp_path / "env"), "/opt/python", ["lib"], found, [])
-    assert sources == {"mine": str(source)}
+    assert sources == {"mine": (str(source),)}
