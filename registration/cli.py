@@ -173,6 +173,8 @@ def main(ctx: click.Context, where: str | None, cache: str | None, debug: bool) 
     Exit codes: 0 done, 1 a check failed or a difference was found,
                 2 wrong use or an error
     """  # noqa: D301 (a backspace: click keeps the lines)
+    if where == "":
+        raise click.UsageError("--store is empty; give the directory of a store", ctx)
     invocation = ctx.ensure_object(Invocation)
     invocation.where = where
     invocation.cache = cache

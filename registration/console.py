@@ -19,6 +19,8 @@ _EIGHTHS = " \u258f\u258e\u258d\u258c\u258b\u258a\u2589"
 
 #: Where no terminal says how wide it is.
 WIDTH = 80
+#: Columns from which on a table has room for bars.
+_WIDE_ENOUGH = 72
 
 printable = escaping.printable
 
@@ -74,9 +76,15 @@ def print_table(
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(highlight=False, stderr=err)
+    class Plain(Console):
+        def on_broken_pipe(self) -> None:
+            raise  # noqa: PLE0704 (called while one is handled: the command says what its exit code is)
+
+    console = Plain(highlight=False, stderr=err)
     if not console.is_terminal:
-        console = Console(highlight=False, stderr=err, width=WIDTH)
+        console = Plain(highlight=False, stderr=err, width=WIDTH)
+    # The numbers say what the bars show.
+    bars = bars if console.width >= _WIDE_ENOUGH else ()
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in headings:
         table.add_column(heading, justify="right" if heading in right else "left", no_wrap=heading in right)

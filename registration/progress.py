@@ -27,7 +27,7 @@ def progress_bar(
 ) -> Iterator[Progress | None]:
     """Give what a library call reports to; None where nobody could see a bar."""
     stream = sys.stderr if stream is None else stream
-    if not stream.isatty():
+    if stream is None or not stream.isatty():  # None: it was closed
         yield None
         return
     bar = _Bar(stream, clock)

@@ -13,6 +13,7 @@ from snapshot.errors import SnapshotError
 from snapshot.rebasing import rebase
 from snapshot.scratch import sweep
 from snapshot.space import FULL
+from snapshot.store.errors import MissingBlobError
 from snapshot.store.removed import is_over, load_removed
 from snapshot.store.store import GRACE, NoCacheError
 
@@ -28,7 +29,7 @@ class GraceError(SnapshotError, ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Collection:
-    """`blobs` deleted and their `bytes`; unpacked `layers` forgotten; `leftovers` of interrupted commands removed; layers
+    """`blobs` deleted, and the `bytes` that the store is smaller by; unpacked `layers` forgotten; `leftovers` of interrupted commands removed; layers
     `rebased`: encoded anew, since their deltas needed a layer that no snapshot has any more.
 
     `full`: the disk was, so that nothing was encoded anew; what is kept by that `optimize` frees.
@@ -64,7 +65,9 @@ def collect(
         raise GraceError(f"a grace period of {grace} seconds: give 0 or more")
     # Only a removal makes a base superfluous.
     going = [each.row for each in load_removed(store.backend) if is_over(each, grace, time.time())]
+    before = _stored(store) if going and not dry_run else 0
     rebased = _rebase(store, going, progress) if going and not dry_run else 0
+    grown = _stored(store) - before if rebased else 0
     done = store.collect(grace=grace, dry_run=dry_run)
     layers = leftovers = 0
     with suppress(NoCacheError):  # a store without a cache has nothing on this node
@@ -74,7 +77,7 @@ def collect(
             layers, leftovers = _node(directory, done.named, dry_run=dry_run)
     return Collection(
         done.blobs,
-        done.bytes,
+        max(0, done.bytes - grown),
         layers,
         done.staging + leftovers,
         done.kept_blobs,
@@ -84,6 +87,15 @@ def collect(
         rebased or 0,
         full=rebased is None,
     )
+
+
+def _stored(store: Store) -> int:
+    """Bytes of all blobs."""
+    total = 0
+    for digest in store.backend.digests():
+        with suppress(MissingBlobError):  # gone meanwhile
+            total += store.backend.size(digest)
+    return total
 
 
 def _rebase(store: Store, going: list[Row], progress: Progress | None) -> int | None:

@@ -46,11 +46,14 @@ class Placer:
         self.linked = 0
         self.written = 0
 
-    def place(self, files: Files, source: str, target: str, digests: Mapping[str, str] | None = None) -> list[str]:
+    def place(
+        self, files: Files, source: str, target: str, digests: Mapping[str, str] | None = None, *, apart: bool = False
+    ) -> list[str]:
         """Put `files` from `source` into `target`, whose directories are there.
 
         Returns the paths of those that are not in `source` what they were: they were not placed. With `digests` (sha256 by
-        path) each file is read to know.
+        path) each file is read to know. `apart`: what is placed shares nothing with `source`, whose owner can change it at any
+        time; the copies are read.
         """
         with ExitStack() as opened:
             try:
@@ -58,7 +61,36 @@ class Placer:
             except OSError:
                 return list(files.paths)
             root = opened.enter_context(_opened(target))
-            return self._place(files, (encode(source) + b"/", origin), (encode(target) + b"/", root), digests)
+            ends = (encode(source) + b"/", origin), (encode(target) + b"/", root)
+            return self._copies(files, *ends, digests or {}) if apart else self._place(files, *ends, digests)
+
+    def _copies(
+        self, files: Files, source: tuple[bytes, int], target: tuple[bytes, int], digests: Mapping[str, str]
+    ) -> list[str]:
+        if self.asked == "hardlink":
+            raise LinkError(
+                errno.EPERM,
+                f"cannot hardlink from {os.fsdecode(source[0])}: it is another user's, who could change what is linked; "
+                "use --link auto or copy, or a cache of your own (--cache)",
+            )
+        self.method = "reflink" if self.asked == "reflink" else "copy"
+        damaged = []
+        for path, mode, time in zip(files.paths, files.modes, files.times, strict=True):
+            name = path.encode("utf-8", "surrogateescape")
+            try:
+                (_reflink if self.method == "reflink" else _copy)(source[0] + name, target[0] + name, mode, time)
+            except (FileNotFoundError, NotADirectoryError, PermissionError):
+                damaged.append(path)
+                continue
+            except OSError as error:
+                self._fall_back(error, target[0] + name)
+                raise
+            if digest_of_file(target[0] + name) != digests[path]:
+                os.unlink(target[0] + name)
+                damaged.append(path)
+                continue
+            self.written += 1
+        return damaged
 
     def _place(
         self, files: Files, source: tuple[bytes, int], target: tuple[bytes, int], digests: Mapping[str, str] | None
@@ -144,6 +176,14 @@ def _opened(directory: str) -> Iterator[int]:
         yield fd
     finally:
         os.close(fd)
+
+
+def is_trusted(directory: str) -> bool:
+    """Whether nobody but this user, and root, can change what lies in a directory of the cache."""
+    try:
+        return os.lstat(encode(directory)).st_uid in {0, os.geteuid()}
+    except FileNotFoundError:
+        return True
 
 
 def digest_of_file(path: bytes) -> str:

@@ -10,6 +10,7 @@ import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -19,9 +20,9 @@ from snapshot.digest import Digest
 from snapshot.errors import SnapshotError
 from snapshot.forked import balanced, run_all, shares
 from snapshot.home import FIXED_MTIME, HOME, RECEIPT
-from snapshot.place import METHODS, Link, Placer, digest_of_file, write_file
+from snapshot.place import METHODS, Link, Placer, is_trusted, write_file
 from snapshot.rendering import Rendering
-from snapshot.scan import encode
+from snapshot.scan import encode, read_regular
 from snapshot.scratch import scratch
 from snapshot.space import FULL
 
@@ -273,8 +274,11 @@ class _Builder:
         return damaged, placer.linked, placer.written, placer.method
 
     def _place(self, files: Files, placer: Placer, *, full: bool) -> list[str]:
-        digests = self._supply.get().digests(files.tree) if full else None
-        return placer.place(files, self._cache.layer(files.tree), self._target(files), digests)
+        layer = self._cache.layer(files.tree)
+        # Its owner could change a file, and its times, after it was linked into an environment that is not theirs.
+        apart = not is_trusted(layer)
+        digests = self._supply.get().digests(files.tree) if full or apart else None
+        return placer.place(files, layer, self._target(files), digests, apart=apart)
 
     def _target(self, files: Files) -> str:
         return os.path.join(os.fsdecode(self._tree), files.mount).rstrip("/")
@@ -289,8 +293,10 @@ class _Builder:
 
     def _template(self, template: Template) -> bytes:
         location = os.path.join(encode(self._cache.layer(template.tree)), encode(template.inner))
-        if digest_of_file(location) != template.sha256:
-            self._supply.get().heal(template.tree)
+        data = read_regular(location)
+        if data is not None and sha256(data).hexdigest() == template.sha256:
+            return data
+        self._supply.get().heal(template.tree)
         with open(location, "rb") as file:
             return file.read()
 

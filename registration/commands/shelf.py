@@ -58,6 +58,8 @@ def list_snapshots(invocation: Invocation, as_json: bool) -> int:
     store = invocation.store
     rows = [_read(store, reference) for reference in store.references()]
     damaged = [row for row in rows if row.error is not None]
+    if not rows:
+        _refuse_lost(store)
     if as_json:
         console.print_json({"store": invocation.store_path, "snapshots": [row.as_document() for row in rows]})
     elif rows:
@@ -68,6 +70,15 @@ def list_snapshots(invocation: Invocation, as_json: bool) -> int:
     else:
         click.echo(f"no snapshots in {console.printable(invocation.store_path)}; envparity capture makes one")
     return 1 if damaged else 0
+
+
+def _refuse_lost(store: Store) -> None:
+    """A store that has lost its index is not just empty."""
+    from snapshot.store.reading import DamagedIndexError
+    from snapshot.store.scrub import LOST, published
+
+    if store.backend.read_index() is None and published(store.backend):
+        raise DamagedIndexError(f"{store} has no index.json: {LOST}")
 
 
 def _read(store: Store, reference: Reference) -> Row:

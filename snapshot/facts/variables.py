@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 OTHER = "other"
 
 #: What a shell changes at every command; what names a window, a login, a start of a service, the host, the place of an environment, of a user's
-#: files and of programs, or where MLflow keeps its records (it sets that in the process that trains): no part of an environment, and
+#: files and of programs, or where MLflow (which sets that in the process that trains) and envparity keep their records: no part of an environment, and
 #: never the same twice.
 VOLATILE = frozenset(
     [
@@ -62,6 +62,8 @@ VOLATILE = frozenset(
         "MLFLOW_EXPERIMENT_NAME",
         "MLFLOW_RUN_ID",
         "_MLFLOW_TELEMETRY_SESSION_ID",
+        "ENVPARITY_STORE",
+        "ENVPARITY_CACHE",
     ]
 )
 

@@ -203,11 +203,24 @@ class DirectoryBackend:
             path = area.file()
             with FileIO(path, "xb") as file:
                 _write(file, memoryview(data))
+                self._share(file.fileno(), name)
                 os.fsync(file.fileno())
             os.replace(path, os.path.join(self.path, name))
             _sync_directory(self.path)
         finally:
             area.remove()
+
+    def _share(self, fd: int, name: str) -> None:
+        """Who could read and write the file before can do so afterwards, whatever this process's umask is; a new one is for those who
+        may read and write the directory.
+        """
+        try:
+            mode = stat.S_IMODE(os.stat(os.path.join(self.path, name)).st_mode)
+        except FileNotFoundError:
+            mode = stat.S_IMODE(os.stat(self.path).st_mode) & 0o666
+        if stat.S_IMODE(os.fstat(fd).st_mode) != mode:
+            with suppress(PermissionError):  # a file system without modes of its own
+                os.fchmod(fd, mode)
 
 
 class DirectoryStaging:
@@ -327,7 +340,8 @@ def _explain(error: OSError, doing: str, path: str) -> NoReturn:
             "snapshots and collecting helps when the store is what fills it) and try again"
         )
     elif error.errno in _FORBIDDEN:
-        message = f"cannot {doing} {path}: {reason}; use a store that you may write to, or change its permissions"
+        what = "read" if doing.startswith(("read", "look", "list")) else "write to"
+        message = f"cannot {doing} {path}: {reason}; use a store that you may {what}, or change its permissions"
     elif error.errno == errno.ENOTDIR or isinstance(error, FileExistsError):
         message = f"cannot {doing} {path}: a file is in the place of a directory; give the directory of a store"
     else:

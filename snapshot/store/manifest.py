@@ -50,6 +50,8 @@ CREATED = "org.opencontainers.image.created"
 
 _COMPONENT = r"[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*"
 _NAME = rf"{_COMPONENT}(?:/{_COMPONENT})?\Z"  # compiled when first used: a restore does not
+#: As long as a file's name may be.
+_LONGEST_NAME = 255
 _LIKE_A_DIGEST = r"sha256:|[0-9a-f]{64}\Z"
 
 
@@ -151,6 +153,10 @@ def check_name(name: str) -> str:
         raise InvalidNameError(
             f"{name!r} cannot name a snapshot: want NAME or NAME/VERSION, each of letters and digits "
             "with single '-', '.', '_', ':', '@' or '+' (or '--') between them"
+        )
+    if len(name) > _LONGEST_NAME:
+        raise InvalidNameError(
+            f"{name[:40]!r}… cannot name a snapshot: it has {len(name)} letters, want {_LONGEST_NAME} at most"
         )
     if re.match(_LIKE_A_DIGEST, name):
         raise InvalidNameError(f"{name!r} cannot name a snapshot: it looks like a digest; choose another name")

@@ -70,7 +70,7 @@ def replace_index(backend: Backend, before: Index, after: Index) -> None:
     left = {row.raw["digest"] for row in after.rows}
     gone = [row for row in before.rows if row.descriptor is not None and row.raw["digest"] not in left]
     if gone:
-        now = math.ceil(time.time())
+        now = max(0, math.ceil(time.time()))  # a clock may be wrong, and what is written must be readable
         again = {row.raw["digest"] for row in gone}
         earlier = [each for each in load_removed(backend) if each.row.raw["digest"] not in again]
         replace_removed(backend, [*earlier, *(Tombstone(row, now) for row in gone)])

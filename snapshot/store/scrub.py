@@ -9,12 +9,21 @@ from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from snapshot.digest import Digest
+from snapshot.digest import Descriptor, Digest
 from snapshot.documents import FormatError, canonical
 from snapshot.errors import summarise
 from snapshot.serialize import decode_snapshot
 from snapshot.store.errors import MissingBlobError, StoreError
-from snapshot.store.manifest import DOCUMENT_TYPES, Manifest, Row, children, decode_manifest, encode_descriptor
+from snapshot.store.manifest import (
+    DOCUMENT_TYPES,
+    MANIFEST_TYPE,
+    Manifest,
+    Row,
+    children,
+    decode_manifest,
+    encode_descriptor,
+    identify,
+)
 from snapshot.store.reach import reach
 from snapshot.store.reading import load_index, read_blob, snapshot_of
 from snapshot.store.removed import FILE as REMOVED
@@ -23,12 +32,19 @@ from snapshot.store.removed import is_over, load_removed, replace_removed
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from snapshot.digest import Descriptor
     from snapshot.progress import Progress
     from snapshot.store.backend import Backend
     from snapshot.store.manifest import Index
 
 _CHUNK = 1 << 20
+#: Bytes of the largest manifest: those of a thousand layers have a third of it.
+_LARGEST_MANIFEST = 4 << 20
+
+#: What a store says that has lost its index.
+LOST = (
+    "snapshots were published, and nothing says under which names; put a copy of index.json in its place before the next capture, "
+    "since after that gc deletes what is not in it"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +212,19 @@ def check(backend: Backend, progress: Progress | None = None) -> tuple[Problem, 
     return tuple(sorted(set(scrub.problems), key=lambda each: (each.path, each.kind, each.detail)))
 
 
+def published(backend: Backend) -> bool:
+    """Whether any snapshot has been published, whatever the index says: whether a blob is the manifest of one."""
+    return any(_is_manifest(backend, digest) for digest in backend.digests())
+
+
+def _is_manifest(backend: Backend, digest: Digest) -> bool:
+    with suppress(StoreError, FormatError):
+        size = backend.size(digest)
+        if size <= _LARGEST_MANIFEST:
+            return identify(read_blob(backend, Descriptor(MANIFEST_TYPE, digest, size)), str(digest)) is not None
+    return False
+
+
 class _Scrub:
     def __init__(self, backend: Backend) -> None:
         self.problems: list[Problem] = []
@@ -205,6 +234,8 @@ class _Scrub:
         self._missing: set[Digest] = set()
         self._misdeclared: dict[tuple[Digest, int], list[str]] = {}
         self._users: dict[Digest, list[str]] = {}
+        #: Whether it can be told who needs what.
+        self._told = False
 
     def layout(self) -> None:
         if isinstance(self._backend, Housekeeping):
@@ -220,6 +251,9 @@ class _Scrub:
         except StoreError as error:
             self.problems.append(Problem("damaged", "index.json", str(error)))
             return ()
+        if index is None and published(self._backend):
+            self.problems.append(Problem("missing", "index.json", LOST))
+        self._told = index is not None
         return index.rows if index else ()
 
     def hash_all(self, progress: Progress | None) -> None:
@@ -323,7 +357,9 @@ class _Scrub:
 
     def _whose(self, digest: Digest) -> str:
         users = self._users.get(digest)
-        return f"needed by {_names(users)}" if users else "no snapshot needs it: a collection removes it"
+        if users:
+            return f"needed by {_names(users)}"
+        return "no snapshot needs it: a collection removes it" if self._told else "whose it is cannot be told"
 
 
 def _names(labels: list[str]) -> str:

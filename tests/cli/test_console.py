@@ -133,6 +133,34 @@ def test_no_bar_in_a_pipe():
     assert not screen.getvalue()
 
 
+def test_no_bar_where_the_stream_is_closed(monkeypatch):
+    monkeypatch.setattr("sys.stderr", None)
+    with progress_bar() as report:
+        assert report is None
+
+
+def test_a_narrow_terminal_has_no_room_for_bars(monkeypatch, capsys):
+    monkeypatch.setattr("rich.console.Console.is_terminal", True)
+    for columns, bars in ((50, False), (100, True)):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        console.print_table(["layer", "size"], [("thing", "12")], right=["size"], bars=[(1, 1)])
+        shown = capsys.readouterr().out
+        assert "thing" in shown
+        assert ("#" in shown or "\u2588" in shown) == bars
+
+
+def test_a_table_for_nobody_is_a_closed_pipe(monkeypatch):
+    """rich would end the process with 1, which says that something is wrong with the store."""
+
+    def closed(*_):
+        raise BrokenPipeError
+
+    monkeypatch.setattr("sys.stdout", Screen(terminal=False))
+    monkeypatch.setattr("sys.stdout.write", closed)
+    with pytest.raises(BrokenPipeError):
+        console.print_table(["a"], [("b",)])
+
+
 def test_no_bar_for_what_takes_less_than_a_second():
     screen, clock = Screen(terminal=True), Clock()
     with progress_bar(screen, clock) as report:

@@ -40,6 +40,30 @@ def test_list(envparity, store, references):
     }
 
 
+def test_a_lost_index_is_said(envparity, store, references):
+    """With the next capture the store would have one, and a collection would delete all that is not in it."""
+    index = store.cache.parent / "index.json"
+    kept = index.read_bytes()
+    index.unlink()
+    for options in ((), ("--json",)):
+        said = envparity.error("list", *options)
+        assert said.startswith(
+            f"{store} has no index.json: snapshots were published, and nothing says under which names"
+        )
+    (problem,) = [each for each in envparity.json("check", code=1)["problems"] if each["kind"] == "missing"]
+    assert problem["path"] == "index.json"
+    assert "put a copy of index.json in its place before the next capture" in problem["detail"]
+    index.write_bytes(kept)
+    assert envparity("check")
+
+
+def test_blobs_of_a_capture_that_never_ended_are_no_lost_index(envparity, store):
+    with store.begin() as batch:
+        batch.put(b"{}")
+        batch._staging.publish()
+    assert "no snapshots in" in envparity("list").stdout
+
+
 def test_a_long_name_is_folded_to_80_columns(envparity, store, make):
     name = "a-rather-long-name-for-a-model/2025-12-01"
     make.publish(store, make.training(), name)

@@ -321,3 +321,19 @@ def test_importing_the_store_imports_nothing_heavy():
     loaded = set(done.stdout.split())
     assert "snapshot.store" in loaded
     assert loaded & heavy == set()
+
+
+def test_one_writer_with_a_closed_umask_shuts_nobody_out(tmp_path):
+    """A store of several people: what the first let the others read and write, they can afterwards."""
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store").chmod(0o2775)
+    before = os.umask(0o077)
+    try:
+        publish_sample(Store(tmp_path / "store"), "a", ["one"])
+        index = tmp_path / "store" / "index.json"
+        assert stat.S_IMODE(index.stat().st_mode) == 0o664
+        index.chmod(0o660)
+        publish_sample(Store(tmp_path / "store"), "b", ["one"])
+        assert stat.S_IMODE(index.stat().st_mode) == 0o660
+    finally:
+        os.umask(before)

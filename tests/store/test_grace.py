@@ -20,6 +20,15 @@ from snapshot.testing.samples import blob_of, publish_sample
 START = 1_700_000_000.0
 
 
+def test_a_clock_before_1970(monkeypatch):
+    """What a wrong clock makes us write we can read."""
+    store = Store(MemoryBackend())
+    publish_sample(store, "a", ["one"])
+    monkeypatch.setattr("snapshot.store.removed.time.time", lambda: -86_400.0)
+    store.remove("a")
+    assert [each.removed for each in load_removed(store.backend)] == [0]
+
+
 class Clock:
     """Stands for `time.time`."""
 

@@ -203,6 +203,20 @@ def blobs(store):
     return {content: blob for each in store.references() for content, blob in store.manifest(each).content.items()}
 
 
+def test_what_gc_says_it_freed_is_what_the_store_is_smaller_by(store):
+    fill(store)
+
+    def size():
+        return sum(store.backend.size(digest) for digest in store.backend.digests())
+
+    for name in ("m/0", "m/1"):
+        store.remove(name)
+        before = size()
+        done = snapshot.collect(store, grace=0)
+        assert done.rebased
+        assert done.bytes == max(0, before - size())
+
+
 def test_it_needs_no_cache_and_believes_none(tmp_path):
     """The index of contents of another store says nothing of this one."""
     store = fill(Store(tmp_path / "store"))

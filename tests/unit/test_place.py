@@ -95,6 +95,43 @@ def test_reflinks_where_there_are(store, tmp_path):
 
 
 @pytest.fixture
+def of_another(store, tmp_path):
+    """The cache's layers belong to somebody else, who may change them at any time."""
+    restore("x", tmp_path / "first", store)
+    for directory, _, files in os.walk(store.cache / "layers"):
+        for path in (directory, *(os.path.join(directory, name) for name in files)):
+            try:
+                os.chown(path, 12345, 12345, follow_symlinks=False)
+            except PermissionError:
+                pytest.skip("only root gives files to others")
+    return store
+
+
+def test_nothing_is_shared_with_another_user(of_another, tmp_path):
+    """root may link anybody's files: what is linked could be changed afterwards, in an environment that root runs."""
+    done = restore("x", tmp_path / "env", of_another)
+    assert (done.link, done.linked_files) == ("copy", 0)
+    good(tmp_path / "env")
+    assert {(tmp_path / "env" / path).stat().st_nlink for path in contents(tmp_path / "env")} == {1}
+    with pytest.raises(LinkError) as caught:
+        restore("x", tmp_path / "other", of_another, link="hardlink")
+    assert "it is another user's, who could change what is linked; use --link auto" in str(caught.value.args[1])
+    assert not (tmp_path / "other").exists()
+
+
+def test_another_users_files_are_read_however_good_they_look(of_another, tmp_path):
+    forged = cached(of_another, "lib/a.py")
+    before = forged.stat()
+    forged.chmod(0o644)
+    forged.write_bytes(b"x" * before.st_size)
+    forged.chmod(before.st_mode)
+    os.utime(forged, ns=(before.st_mtime_ns, before.st_mtime_ns))
+    restore("x", tmp_path / "env", of_another)
+    good(tmp_path / "env")
+    assert cached(of_another, "lib/a.py").stat().st_uid == os.geteuid()  # unpacked anew
+
+
+@pytest.fixture
 def elsewhere(tmp_path):
     """A directory on another file system."""
     for parent in ("/dev/shm", "/run", "/var/tmp", "/tmp"):
