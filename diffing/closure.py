@@ -25,6 +25,17 @@ if TYPE_CHECKING:
     from snapshot.description import Description
 
 _ONLY_EXTRA = re.compile(r""";\s*extra\s*==\s*(['"])([A-Za-z0-9._-]+)\1\s*\Z""")
+#: Extras, by their normalised names, of those who work on a package. That for its tests is no such one: scikit-learn names pandas there
+#: alone, and uses it where it is.
+_DEVELOPERS = re.compile(
+    r"(?:dev|develop|developer|development|docs?|documentation|lint|linting|build|typing|types|release|maintenance)\Z"
+)
+#: Distributions that run, check, measure or document code: no model's code imports them.
+_TOOLS = re.compile(
+    r"(?:pytest|pluggy|iniconfig|coverage|hypothesis|tox|nox|asv|black|ruff|mypy|flake8|pylint|pyright|isort|bandit|codespell|pre-commit|"
+    r"sphinx|sphinxcontrib|numpydoc|twine|build|wheel|setuptools|meson|meson-python|ninja|cmake|scikit-build|virtualenv|towncrier|types)"
+    r"(?:-.*)?\Z"
+)
 _BEGINNING = re.compile(r"\s*([A-Za-z0-9][A-Za-z0-9._-]*)\s*(?:\[([^]]*)\])?")
 #: A distribution, and one of its extras (empty: itself).
 _Node = tuple[str, str]
@@ -58,10 +69,13 @@ def reach(usage: Usage | None, requirements: Requirements | None, *sides: Descri
     for _, environment in graphs:
         roots |= _required(requirements, environment)
     needed = dict(_walk(roots, graphs))
+    optional: frozenset[str] = frozenset()
     if usage is not None and not usage.listed:
         # What a package offers for an extra it imports when it is there, extra or not: sklearn does so with pandas.
         spare = {name: by for name, by in _optional(needed, graphs) if name not in needed}
-        needed = {**dict(_walk({(name, "") for name in spare}, graphs)), **needed}
+        with_it = dict(_walk({(name, "") for name in spare}, graphs))
+        optional = frozenset(with_it.keys() - needed.keys())
+        needed = {**with_it, **needed}
         because = {**{name: f"optional for {by}" for name, by in spare.items()}, **because}
     installed = {name for requires, _ in graphs for name in requires}
     for name, by in needed.items():
@@ -73,6 +87,7 @@ def reach(usage: Usage | None, requirements: Requirements | None, *sides: Descri
         pickled=frozenset(owner for use, found in used.items() if use.how == "pickle" for owner in found),
         because=dict(sorted(because.items())),
         asked=True,
+        optional=optional,
     )
 
 
@@ -164,12 +179,12 @@ def _walk(start: Iterable[_Node], graphs: Sequence[tuple[_Graph, Mapping[str, st
 
 
 def _optional(names: Iterable[str], graphs: Sequence[tuple[_Graph, Mapping[str, str]]]) -> Iterator[tuple[str, str]]:
-    """Installed distributions that one of `names` has an extra for, each with that one."""
+    """Installed distributions that one of `names` has an extra for, each with that one; but what only its developers need."""
     for name in sorted(names):
         for requires, _ in graphs:
             for only, line in requires.get(name, ()):
-                edge = _parse(line) if only is not None else None
-                if edge is not None and edge[0] in requires:
+                edge = _parse(line) if only is not None and not _DEVELOPERS.match(only) else None
+                if edge is not None and edge[0] in requires and not _TOOLS.match(edge[0]):
                     yield edge[0], name
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
@@ -319,6 +320,9 @@ def _wish(item: Item) -> tuple[str, ...]:
     name = str(item.name) + (f"[{','.join(item.extras)}]" if item.extras else "")
     if not item.url:
         return (f"{name}{item.specifier}",)
+    if item.editable and not item.vcs:  # pip wants a directory there, not a requirement
+        path = unquote(item.url.removeprefix("file://"))
+        return "--editable", path + (f"[{','.join(item.extras)}]" if item.extras else "")
     place = f"{item.vcs}+{item.url}" if item.vcs else item.url
     place += f"@{item.commit}" if item.commit else ""
     hashes = [digest.replace(":", "=", 1) for digest in item.hashes[:1] if not item.vcs]

@@ -79,7 +79,10 @@ def _reachable(observation: Observation, reach: Reach) -> bool | None:
         return True
     if not reach.known:
         return None
-    if reach.reaches(observation.owner) or reach.reaches(observation.attributes.get("within")):
+    within = observation.attributes.get("within")
+    if reach.reaches(observation.owner) or reach.reaches(within) or within == PYTHON:
+        return True
+    if observation.attributes.get("loaded") == "yes":
         return True
     if observation.attributes.get("package") == "unknown":
         return None

@@ -188,23 +188,37 @@ def _key(waiver: PolicyWaiver) -> tuple[str, str, str]:
     return waiver.rule, waiver.subject, waiver.digest
 
 
+def _keys(difference: Difference) -> tuple[tuple[str, str, str], ...]:
+    """What a waiver of it may say: its subject, or only whose it is (`click`, where that is `click 8.1.7`)."""
+    names = dict.fromkeys((difference.subject, difference.owner or difference.subject))
+    return tuple((difference.rule, name, difference.digest) for name in names)
+
+
 def _waived(difference: Difference, holding: dict[tuple[str, str, str], PolicyWaiver], today: date) -> Difference:
-    waiver = holding.get((difference.rule, difference.subject, difference.digest))
+    waiver = next((holding[key] for key in _keys(difference) if key in holding), None)
     if waiver is None or waiver.expires < today:
         return replace(difference, waived=None)
     return replace(difference, waived=Waiver(waiver.owner, waiver.reason, waiver.expires.isoformat()))
 
 
 def _problems(waivers: Iterable[PolicyWaiver], differences: Sequence[Difference], today: date) -> Iterable[str]:
-    known = {(each.rule, each.subject, each.digest) for each in differences}
-    others = {(each.rule, each.subject): each.digest for each in differences}
+    known = {key for each in differences for key in _keys(each)}
+    others = {(rule, name): digest for rule, name, digest in known}
+    subjects = {(each.rule, each.digest): each.subject for each in differences}
     for number, waiver in enumerate(waivers):
         where = f"waivers[{number}] ({waiver.rule}, {waiver.subject})"
         if waiver.expires < today:
             yield f"{where}: expired on {waiver.expires.isoformat()}; {waiver.owner} had it"
         elif _key(waiver) not in known:
             now = others.get((waiver.rule, waiver.subject))
-            yield f"{where}: matches nothing" + (f"; that difference is another one now: {now}" if now else "")
+            named = subjects.get((waiver.rule, waiver.digest))
+            yield f"{where}: matches nothing" + (
+                f"; that digest is of {named!r}"
+                if named
+                else f"; that difference is another one now: {now}"
+                if now
+                else ""
+            )
 
 
 def _path(*keys: str) -> str:

@@ -15,7 +15,8 @@ class Reach:
 
     `modules` are those that the model imports (dotted names, None when not known), `pickled` the distributions whose objects lie in its
     pickles, `because` says for each distribution why it is reachable, for people. `asked`: there is a model, or there are requirements, so
-    that what is not known could not be found out.
+    that what is not known could not be found out. `optional` are those of `distributions` that nothing requires, which others use where
+    they are.
     """
 
     distributions: frozenset[str] | None = None
@@ -23,6 +24,7 @@ class Reach:
     pickled: frozenset[str] = frozenset()
     because: Mapping[str, str] = field(default_factory=dict)
     asked: bool = False
+    optional: frozenset[str] = frozenset()
 
     @property
     def known(self) -> bool:

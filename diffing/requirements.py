@@ -22,7 +22,7 @@ from snapshot.errors import summarise
 from snapshot.secrets import redact
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from collections.abc import Set as AbstractSet
 
     from packaging.markers import Marker
@@ -37,7 +37,7 @@ _COMMIT = re.compile(r"[0-9a-f]{7,64}\Z")
 
 
 class RequirementsError(DiffError, ValueError):
-    """A file of requirements with something in it that cannot be read. The message has a line for each problem."""
+    """A file of requirements with something in it that cannot be read. The message has a line for each problem, or the first of many."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +98,10 @@ class Requirements:
         return tuple(item for item in self.items if holds(item.condition, environment, lock=lock))
 
 
+#: Problems that are named; the file may be another one.
+_MOST_PROBLEMS = 20
+#: Ends of names of what is something else.
+_OTHERS = (".yaml", ".yml", ".json", ".toml", ".lock")
 _QUERY = re.compile(r"\?[^#\s]+")
 
 
@@ -111,22 +115,29 @@ def read(path: str | os.PathLike[str]) -> Requirements:
 
     Raises RequirementsError with every problem, each with its file and line.
     """
+    from diffing.local_paths import located
+
     path = os.fspath(path)
     label = os.path.basename(path)
+    beside = os.path.dirname(os.path.abspath(path))
     problems: list[str] = []
     if re.fullmatch(r"pylock(\.[^.]+)?\.toml", label):
         from diffing.lockfile import read_lock
 
         found = read_lock(path, label, problems)
+        places: tuple[str, ...] = (beside,)
+    elif label.endswith(_OTHERS):
+        raise RequirementsError(f"{label} is no requirements.txt; lock files are named pylock.toml or pylock.NAME.toml")
     else:
         from diffing.requirement_lines import read_lines
 
         indexes: list[str] = []
         items = tuple(read_lines(path, problems, indexes=indexes))
         found = Requirements(label, "requirements", items, indexes=tuple(indexes))
+        places = (os.getcwd(), beside)
     if problems or found is None:
-        raise RequirementsError("\n".join(dict.fromkeys(problems)))
-    return found
+        raise _error(problems)
+    return replace(found, items=tuple(located(item, places) for item in found.items))
 
 
 def read_note(text: str, label: str) -> Requirements:
@@ -138,8 +149,14 @@ def read_note(text: str, label: str) -> Requirements:
     if items is None:
         items = tuple(read_lines(label, problems, text))
     if problems:
-        raise RequirementsError("\n".join(dict.fromkeys(problems)))
+        raise _error(problems)
     return Requirements(label, "requirements", items)
+
+
+def _error(problems: Iterable[str]) -> RequirementsError:
+    each = list(dict.fromkeys(problems))
+    rest = [f"and {len(each) - _MOST_PROBLEMS:,} more"] if len(each) > _MOST_PROBLEMS else []
+    return RequirementsError("\n".join([*each[:_MOST_PROBLEMS], *rest]))
 
 
 def read_text(path: str, label: str, problems: list[str]) -> str | None:
@@ -289,6 +306,8 @@ def source_differs(item: Item, source: Source | None) -> str:
         if _COMMIT.match(demanded) and not source.commit.lower().startswith(demanded):
             return "other"  # of a branch or a tag only the URL can be compared
     digests = {source.digest.replace("=", ":", 1)} - {""}
+    if item.editable and source.editable:
+        return ""  # where the source tree lay, before it was captured, is no part of an environment
     if item.hashes and digests and not digests & set(item.hashes):
         return "same"
     return "same" if _place(source.url) != _place(item.url) else ""

@@ -117,8 +117,10 @@ def describe_error(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         place = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, (str, bytes)) else ""
         return _one_line(f"{place}{error.strerror}")
+    if isinstance(error, DiffError):  # of a file of requirements there is a line for each problem
+        return _one_line("; ".join(str(error).splitlines()))
     # Not str(error): a KeyError would put its message into quotes.
-    if isinstance(error, (SnapshotError, DiffError, RegistrationError, OSError)) and error.args:
+    if isinstance(error, (SnapshotError, RegistrationError, OSError)) and error.args:
         return _one_line(" ".join(map(str, error.args)))
     detail = f": {error}" if str(error) else ""
     return _one_line(f"unexpected {type(error).__name__}{detail} (run envparity --debug … to see where)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -131,11 +132,18 @@ def _tags(train: tuple[str, ...], serve: tuple[str, ...], sides: Sides) -> str:
     if sorted(train) == sorted(serve):
         return "same"
     minors = [side.minor.replace(".", "") for side in sides.interpreters]
-    plain = [
-        sorted(tag.replace(f"cp{minor}", "cp") for tag in tags)
-        for tags, minor in zip((train, serve), minors, strict=True)
-    ]
-    return "python" if minors[0] != minors[1] and plain[0] == plain[1] else "other"
+    if minors[0] == minors[1]:
+        return "other"
+    plain = [{_fitting(tag, minor) for tag in tags} for tags, minor in zip((train, serve), minors, strict=True)]
+    return "python" if plain[0] == plain[1] and None not in plain[0] else "other"
+
+
+def _fitting(tag: str, minor: str) -> str | None:
+    """The machine that a wheel's tag is for, where it is one that an installer takes for this minor version of Python; else None."""
+    python, abi, platform = [*tag.split("-", 2), "", ""][:3]
+    own = python == f"cp{minor}" or abi in {"abi3", "none"}
+    # Of one machine: wheels for other versions of Python are often built on newer systems.
+    return re.sub(r"\A((?:many|musl)?linux)(?:_\d+_\d+|\d*)_", r"\1 ", platform) if own else None
 
 
 def observe_metadata(sides: Sides, groups: Mapping[str, DistributionGroup]) -> Iterator[Observation]:

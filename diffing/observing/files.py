@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from diffing.observation import Observation
 from diffing.observing.distributions import DistributionGroup, group_distributions
-from diffing.observing.paths import module_of, what_of
+from diffing.observing.paths import hides, is_library, module_of, what_of
 from diffing.observing.sides import identity_of, owner_of, place_of, short
 from diffing.observing.startup import Hooks
 from diffing.verdict import Level
@@ -107,7 +107,11 @@ def _observe(change: FileChange, integrity: _Integrity, sides: Sides) -> Observa
         "integrity": integrity.of(change) if owner.kind is Kind.DISTRIBUTION else "no",
     }
     module = module_of(path, owner.kind, sides.module_paths)
-    if module is not None:
+    if owner.kind is Kind.UNOWNED and is_library(path):
+        attributes["loaded"] = "yes"
+    if owner.kind is Kind.UNOWNED and (hidden := sides.owner_of_module(hides(path))):
+        attributes |= {"package": "hidden", "within": hidden}
+    elif module is not None:
         attributes["module"] = module
         attributes |= sides.package_of(path)
     kind = "file-disputed" if disputed else _kind(change)

@@ -16,17 +16,21 @@ if TYPE_CHECKING:
 
 
 def observe_modules(sides: Sides) -> tuple[Observation, ...]:
-    """Modules that both sides have, and that an import finds elsewhere or with other owners."""
+    """Modules that an import finds elsewhere or with other owners, and those outside of the environment that one side alone finds."""
     train, serve = sides.train.facts.modules, sides.serve.facts.modules
     if train is None or serve is None:
         return ()
     one, two = ({module.name: module for module in side} for side in (train, serve))
     explained = {change.name for change in sides.diff.distributions if not change.same_version}
-    return tuple(
+    found = [
         _observe(one[name], two[name])
-        for name in sorted(one.keys() & two.keys())
+        for name in one.keys() & two.keys()
         if _differs(one[name], two[name], sides, explained)
-    )
+    ]
+    # Of one that lies within, the file or its distribution says that it came or went.
+    found += [_observe(module, None) for name, module in one.items() if name not in two and module.path.startswith("/")]
+    found += [_observe(None, module) for name, module in two.items() if name not in one and module.path.startswith("/")]
+    return tuple(sorted(found, key=lambda each: each.subject))
 
 
 def _differs(train: Module, serve: Module, sides: Sides, explained: set[str]) -> bool:
@@ -38,23 +42,32 @@ def _differs(train: Module, serve: Module, sides: Sides, explained: set[str]) ->
     return not (train.owner in explained or (train.owner == PYTHON and not sides.same_python))
 
 
-def _observe(train: Module, serve: Module) -> Observation:
-    hides = [bool(module.hidden) for module in (train, serve)]
+def _observe(train: Module | None, serve: Module | None) -> Observation:
+    there = [module for module in (train, serve) if module is not None]
+    hides = {bool(module.hidden) for module in there}
     return Observation(
         kind="module-resolution",
         level=Level.SEARCH_PATH,
-        subject=train.name,
-        owner=_owner(train, serve),
-        train=train.path,
-        serve=serve.path,
-        attributes={"shadow": "yes" if hides[0] != hides[1] else "no", "module": train.name},
-        identity=(f"{train.owner} {train.path}", f"{serve.owner} {serve.path}"),
+        subject=there[0].name,
+        owner=_owner(there),
+        train=None if train is None else train.path,
+        serve=None if serve is None else serve.path,
+        attributes={
+            "shadow": "yes" if len(hides) > 1 else "no",
+            "module": there[0].name,
+            "there": "both" if len(there) > 1 else "serve" if train is None else "train",
+        },
+        identity=(_identity(train), _identity(serve)),
     )
 
 
-def _owner(train: Module, serve: Module) -> str | None:
+def _identity(module: Module | None) -> str | None:
+    return None if module is None else f"{module.owner} {module.path}"
+
+
+def _owner(there: list[Module]) -> str | None:
     """Who had the name before somebody else took it: the standard library before a distribution, a distribution before nobody."""
-    owners = {owner for owner in (train.owner, serve.owner) if owner}
+    owners = {module.owner for module in there if module.owner}
     return PYTHON if PYTHON in owners else min(owners, default=None)
 
 

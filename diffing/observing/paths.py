@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _NATIVE = re.compile(r"\.(?:so|pyd|dylib|a|dll)(?:\.[\d.]+)?\Z")
+#: What a loader takes for the library that a file asks for by name.
+_LIBRARY = re.compile(r"(?:^|/)lib[^/]*\.so(?:\.[\w.]+)?\Z")
 _STDLIB = re.compile(r"(?:^|/)lib(?:64)?/python3\.\d+t?/(?P<rest>.+)\Z")
 _SITE = re.compile(r"(?:^|/)(?:site|dist)-packages/(?P<rest>.+)\Z")
 #: Tests of the standard library: nothing imports them.
@@ -29,6 +31,18 @@ def what_of(path: str, kind: Kind) -> str:
     if name.endswith((".py", ".pyi")):
         return "py"
     return "native" if _NATIVE.search(name) else "data"
+
+
+def is_library(path: str) -> bool:
+    """Whether a loader can take the file in place of another library of that name: no import has to name it."""
+    return _LIBRARY.search(path) is not None
+
+
+def hides(path: str) -> str:
+    """The top-level module that scripts beside the file would import it as: their own directory comes first. Empty: none."""
+    directory, _, rest = path.partition("/")
+    name = _MODULE_END.sub("", rest.partition("/")[0])
+    return name if directory == "bin" and name.isidentifier() and (name != rest or "/" in rest) else ""
 
 
 def module_of(path: str, kind: Kind, found: Mapping[str, Sequence[str]] | None) -> str | None:

@@ -84,6 +84,15 @@ class Sides:
         rows = [module for side in (self.serve, self.train) for module in side.facts.modules or ()]
         return {module.name: module.owner for module in rows if module.owner and module.owner != PYTHON}
 
+    def owner_of_module(self, name: str) -> str | None:
+        """The distribution that has a top-level module, `python` where the standard library has it, None where nobody is known to."""
+        return PYTHON if name in self._standard else self._package_owners.get(name)
+
+    @cached_property
+    def _standard(self) -> frozenset[str]:
+        rows = [module for side in (self.serve, self.train) for module in side.facts.modules or ()]
+        return frozenset(module.name for module in rows if module.owner == PYTHON)
+
     @cached_property
     def one_is_base(self) -> bool:
         """Whether one side is an interpreter's own prefix, and the other an environment made from one."""

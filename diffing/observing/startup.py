@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from diffing.observation import Observation
 from diffing.observing.sides import identity_of, owner_of, place_of, short
 from diffing.verdict import Level
+from snapshot.facts.model import PYTHON
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,13 +61,20 @@ class Hooks:
             attributes={
                 "kind": recorded[0].kind if recorded else _kind_of_name(path),
                 "code": code,
-                "owned": "yes" if all(owners) else "no",
+                "owned": self._owned(owners),
                 "integrity": integrity,
                 "layer": change.states[0].owner.kind.value,
             },
             identity=(identity_of(change.before), identity_of(change.after)),
             bytes=max(state.size for state in change.states),
         )
+
+    def _owned(self, owners: list[str | None]) -> str:
+        """`yes`, `no`, or `interpreter`, whose files nobody's RECORD lists: of the same build they are the same."""
+        if PYTHON not in owners:
+            return "yes" if all(owners) else "no"
+        builds = [side.facts.build for side in (self._sides.train, self._sides.serve)]
+        return "no" if self._sides.same_python and builds[0] == builds[1] else "interpreter"
 
     def outside(self) -> Iterator[Observation]:
         """Hooks outside of the environment (absolute paths) that one side alone has: no layer holds them."""

@@ -128,7 +128,7 @@ class Catalogue:
 
 def attributes_of(observation: Observation, reach: Reach) -> dict[str, str]:
     """The observation's attributes, and what only the model decides: `pickled`; `reached` (`yes`, `no` or `unknown`: whether its
-    closure has the owner; `unasked` where there is no model); `imported`, of the interpreter (`yes` where the model names a standard module that differs).
+    closure has the owner; `optional` where nothing in it requires that; `unasked` where there is no model); `imported`, of the interpreter (`yes` where the model names a standard module that differs).
     """
     attributes = dict(observation.attributes)
     if observation.kind.startswith("python-"):
@@ -139,7 +139,8 @@ def attributes_of(observation: Observation, reach: Reach) -> dict[str, str]:
         attributes["pickled"] = "yes" if observation.owner in reach.pickled else "no"
         reached = reach.reaches(observation.owner)
         missing = "unknown" if reach.asked else "unasked"
-        attributes["reached"] = missing if reached is None else "yes" if reached else "no"
+        found = "optional" if observation.owner in reach.optional else "yes" if reached else "no"
+        attributes["reached"] = missing if reached is None else found
     return attributes
 
 

@@ -68,9 +68,28 @@ def test_what_a_package_can_make_use_of_counts_if_only_files_were_looked_at():
     assert found.distributions == {"sklearn", "numpy", "f2c", "pandas", "dateutil"}  # and no extras of what is optional
     assert found.because["pandas"] == "optional for sklearn"
     assert found.because["dateutil"] == "required by pandas"
+    assert found.optional == {"f2c", "pandas", "dateutil"}
     listed = reach(uses(("sklearn.ensemble", "", "modules.txt", "listed")), None, env, env)
     assert listed.distributions == {"sklearn", "numpy"}
     assert reach(None, wants("sklearn"), env, env).distributions == {"sklearn", "numpy"}
+
+
+def test_what_only_developers_of_a_package_need_is_no_use_to_it():
+    env = side(
+        (
+            "sklearn",
+            "pandas; extra == 'tests'",
+            "pytest; extra == 'tests'",
+            "ruff; extra == 'tests'",
+            "click; extra == 'dev'",
+        ),
+        ("pytest", "pluggy"),
+        *(("pandas",), ("pluggy",), ("ruff",), ("click",)),
+        modules=(("sklearn", "sklearn"),),
+    )
+    found = reach(uses(("sklearn.ensemble", "Forest", "model.pkl", "pickle")), None, env, env)
+    assert found.distributions == {"sklearn", "pandas"}
+    assert found.optional == {"pandas"}
 
 
 def test_both_sides_count():

@@ -98,8 +98,11 @@ def test_a_python_patch_counts_more_when_the_model_names_what_changed():
 
 def test_unowned_files():
     def added(path, reach):
-        module = Module("sklearn", f"{SITE}/sklearn/__init__.py", "scikit-learn")
-        sides = [description(parts, facts=full_facts(modules=(module,))) for parts in ([], [unowned(path)])]
+        modules = (
+            Module("sklearn", f"{SITE}/sklearn/__init__.py", "scikit-learn"),
+            Module("json", ".envparity/python/lib/python3.11/json/__init__.py", "python"),
+        )
+        sides = [description(parts, facts=full_facts(modules=modules)) for parts in ([], [unowned(path)])]
         found = observe(*sides, compare(*sides))
         (difference,) = grading.grade(found, reach, CATALOGUE)
         return difference
@@ -114,6 +117,21 @@ def test_unowned_files():
     assert (found.severity, found.rule) == (Verdict.DRIFTED, "file-unowned-in-package")
     assert added(f"{SITE}/other.py", Reach(frozenset())).reachable is None  # nobody knows what it imports
     assert added("etc/jupyter/x.json", Reach(frozenset())).reachable is False
+
+    # What a script in bin imports is looked for beside it first.
+    for path in ("bin/json.py", "bin/json.cpython-311-x86_64-linux-gnu.so", "bin/json/__init__.py", "bin/sklearn.py"):
+        found = added(path, reach)
+        assert (found.severity, found.rule) == (Verdict.DRIFTED, "file-hides-module"), path
+    for path in ("bin/json", "bin/tool.py", "share/json.py", "bin/data.json"):
+        assert added(path, reach).severity is Verdict.COMPATIBLE, path
+    # A loader asks for a library by name, and no import names it.
+    for path in (
+        f"{SITE}/numpy.libs/libstdc++.so.6",
+        f"{SITE}/numpy.libs/libgfortran-040039e1.so.5.0.0",
+        "lib/libz.so",
+    ):
+        found = added(path, reach)
+        assert (found.severity, found.rule) == (Verdict.DRIFTED, "file-library"), path
 
 
 def unowned(path):

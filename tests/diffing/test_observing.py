@@ -80,6 +80,21 @@ def test_other_files_throughout_are_another_wheel():
     assert only(description([dist()]), description([other])).attributes == {"tags": "unknown", "recorded": "unknown"}
 
 
+def test_each_version_of_python_has_its_own_wheel():
+    """cryptography and charset-normalizer have one for the stable ABI, and others beside it: pip takes what fits."""
+    one = env(dist(), distributions=(said(tags=("cp37-abi3-manylinux_2_17_x86_64",)),))
+    own = ("cp312-cp312-manylinux_2_28_x86_64", "cp312-cp312-manylinux2014_x86_64")
+    for tags, expected in [
+        (own, "python"),
+        (("cp312-abi3-manylinux_2_28_x86_64",), "python"),
+        (("cp311-cp311-manylinux_2_28_x86_64",), "other"),
+        (("cp312-cp312-manylinux_2_28_aarch64",), "other"),
+    ]:
+        other = env(dist(core=b"x"), distributions=(said(tags=tags),), version="3.12.1")
+        (found,) = [each for each in seen(one, other).found if each.kind == "distribution-wheel"]
+        assert found.attributes["tags"] == expected, tags
+
+
 def test_other_tags_are_another_wheel_whatever_differs():
     one = env(dist(), distributions=(said(tags=("py3-none-any",)),))
     other = env(dist(core=b"x"), distributions=(said(tags=("cp311-cp311-linux_x86_64",)),))

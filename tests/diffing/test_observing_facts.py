@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 
 from diffing.observing import ASPECTS
+from diffing.reach import Reach
+from diffing.rules.catalogue import load as load_rules
 from diffing.testing import description, file, layer
 from diffing.verdict import Verdict
 from snapshot.facts.model import (
@@ -125,11 +127,21 @@ def test_a_module_that_is_found_elsewhere():
     other = Module("click", f"{SITE}/click/__init__.py", "", hidden=(f"{SITE}/click.py",))
     found = only(env(modules=(ours,)), env(modules=(other,)))
     assert (found.kind, found.subject, found.owner) == ("module-resolution", "click", "click")
-    assert found.attributes == {"shadow": "yes", "module": "click"}
+    assert found.attributes == {"shadow": "yes", "module": "click", "there": "both"}
     only_there = Module("idna", f"{SITE}/idna.py", "idna")
     assert seen(env(modules=(ours,)), env(modules=(ours, only_there))).found == ()
     standard = Module("json", "lib/python3.11/json/__init__.py", "python")
     assert only(env(modules=(standard,)), env(modules=(Module("json", "json.py", ""),))).owner == "python"
+
+
+@pytest.mark.parametrize(("there", "rule"), [("train", "module-gone"), ("serve", "module-resolution")])
+def test_a_module_from_outside_that_one_side_alone_finds(there, rule):
+    """No file of the environment has gone or come: nothing else says so."""
+    outside = Module("shared", "/srv/libs/shared.py", "")
+    sides = [env(modules=()), env(modules=(outside,))]
+    found = only(*(sides if there == "serve" else reversed(sides)))
+    assert (found.subject, found.attributes["there"]) == ("shared", there)
+    assert load_rules().match(found, Reach(frozenset(), frozenset({"shared"}))).id == rule
 
 
 # -- native libraries, variables, numbers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 from textwrap import dedent
 
@@ -115,6 +116,19 @@ def test_a_waiver_is_for_exactly_one_difference():
     nothing = judge(policy(WAIVER), [], [], Verdict.IDENTICAL, TODAY, RULES)
     assert nothing.passed
     assert nothing.summary.problems == ("waivers[0] (file-edited, click): matches nothing",)
+
+
+def test_a_waiver_may_name_whose_the_difference_is():
+    """A file's subject has the version in it; the digest says which difference it is."""
+    found = replace(difference(), subject="click 8.1.7", owner="click")
+    for subject in ("click", "click 8.1.7"):
+        judged = judge(policy(WAIVER.replace('"click"', f'"{subject}"')), [found], [], Verdict.DRIFTED, TODAY, RULES)
+        assert (judged.passed, judged.summary.problems) == (True, ())
+    other = judge(policy(WAIVER.replace('"click"', '"clack"')), [found], [], Verdict.DRIFTED, TODAY, RULES)
+    assert not other.passed
+    assert other.summary.problems == (
+        "waivers[0] (file-edited, clack): matches nothing; that digest is of 'click 8.1.7'",
+    )
 
 
 def test_of_two_waivers_for_the_same_the_one_that_still_holds_counts():

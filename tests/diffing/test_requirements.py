@@ -87,9 +87,50 @@ def test_direct_references(tmp_path):
     assert (named.name, named.vcs, named.url, named.commit) == ("mine", "git", "https://example.org/mine.git", COMMIT)
     assert (egg.name, egg.extras, egg.commit) == ("other", ("fast",), "v1")
     assert (wheel.name, wheel.pin, str(wheel.condition)) == ("click", "8.1.7", 'python_version > "3"')
-    assert (path.name, path.url) == (None, "./local/thing")
+    assert (path.name, path.url) == (None, (tmp_path / "local" / "thing").as_uri())
     assert (editable.name, editable.editable, editable.commit) == ("dev", True, "")
     assert (sub.commit, sub.subdirectory) == ("main", "python")
+
+
+LOCK = 'lock-version = "1.0"\ncreated-by = "me"\n[[packages]]\nname = "click"\nversion = "8.1.7"\n'
+EDITABLE = Source(".envparity/src/click", editable=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "source"),
+    [
+        ("requirements.txt", "./click-8.1.7-py3-none-any.whl\n", "click-8.1.7-py3-none-any.whl"),
+        ("requirements.txt", "-e ./proj\n", EDITABLE),
+        ("requirements.txt", "./proj\n", "proj"),
+        ("pylock.toml", LOCK + 'directory = {path = "proj"}\n', "proj"),
+        ("pylock.toml", LOCK + 'directory = {path = "proj", editable = true}\n', EDITABLE),
+    ],
+)
+def test_a_path_is_where_pip_and_the_lock_file_have_it(tmp_path, name, text, source):
+    """direct_url.json has the whole URL: what was installed from the very file is no other distribution."""
+    (tmp_path / "proj").mkdir()
+    (tmp_path / "proj" / "pyproject.toml").write_text("[project]\nname = 'Click'\n")
+    (tmp_path / "click-8.1.7-py3-none-any.whl").write_bytes(b"")
+    wanted = read(written(tmp_path, text, name))
+    assert [item.name for item in wanted.items] == ["click"]
+    for found, differs in [
+        (source if isinstance(source, Source) else Source((tmp_path / source).as_uri()), []),
+        (Source((tmp_path / "elsewhere").as_uri()), ["distribution-source"]),
+    ]:
+        facts = Facts(distributions=(DistributionFacts("click", "8.1.7", "m", source=found),))
+        serve = description([layer(Kind.DISTRIBUTION, "click", "8.1.7", [file("click.py")])], facts=facts)
+        assert [each.kind for each in observe(wanted, serve).found] == differs
+
+
+def test_a_file_of_something_else_is_said_to_be_one(tmp_path):
+    for name in ("conda.yaml", "uv.lock", "mylock.toml", "big.json"):
+        (found,) = problems(written(tmp_path, "x: y\n" * 1000, name))
+        assert found == f"{name} is no requirements.txt; lock files are named pylock.toml or pylock.NAME.toml"
+
+
+def test_of_many_problems_the_first_are_named(tmp_path):
+    found = problems(written(tmp_path, "a b\n" * 1000))
+    assert (len(found), found[-1]) == (21, "and 980 more")
 
 
 def test_files_that_are_included(tmp_path):

@@ -26,12 +26,13 @@ FILE = {
     "layer": LAYERS,
     "integrity": INTEGRITY,
     "what": ["py", "native", "data", "metadata", "script"],
-    "package": ["yes", "no", "unknown"],
+    "package": ["yes", "hidden", "no", "unknown"],
+    "loaded": ["yes"],
 }
 HOOK = {
     "kind": ["pth", "sitecustomize", "usercustomize"],
     "code": ["yes", "no"],
-    "owned": ["yes", "no"],
+    "owned": ["yes", "interpreter", "no"],
     "integrity": INTEGRITY,
 }
 KINDS = {
@@ -67,7 +68,7 @@ KINDS = {
     "startup-removed": HOOK,
     "startup-changed": HOOK,
     "search-path": {"resolves": ["yes", "no", "unknown"], "order": ["yes", "no"]},
-    "module-resolution": {"shadow": ["yes", "no"]},
+    "module-resolution": {"shadow": ["yes", "no"], "there": ["both", "train", "serve"]},
     "library-version": {"change": ["version", "build"]},
     "library-added": {},
     "library-removed": {},
@@ -94,7 +95,11 @@ KINDS = {
     "numeric-dispatch": {},
     "numeric-result": {},
 }
-COMPUTED = {"pickled": ["yes", "no"], "reached": ["yes", "no", "unknown", "unasked"], "imported": ["yes", "no"]}
+COMPUTED = {
+    "pickled": ["yes", "no"],
+    "reached": ["yes", "optional", "no", "unknown", "unasked"],
+    "imported": ["yes", "no"],
+}
 
 
 def observation(kind, subject="x", **given):
@@ -125,9 +130,12 @@ def example(rule, kind):
         for name, specifier in (("train", rule.train), ("serve", rule.serve))
     }
     pickled = frozenset({subject}) if rule.pickled else frozenset()
-    reach = {"yes": Reach(frozenset({subject}), pickled=pickled), "no": Reach(frozenset(), pickled=pickled)}.get(
-        attributes.pop("reached", ""), Reach(pickled=pickled)
-    )
+    own = frozenset({subject})
+    reach = {
+        "yes": Reach(own, pickled=pickled),
+        "optional": Reach(own, pickled=pickled, optional=own),
+        "no": Reach(frozenset(), pickled=pickled),
+    }.get(attributes.pop("reached", ""), Reach(pickled=pickled))
     if attributes.pop("imported", "") == "yes":
         attributes["modules"] = "json os"
         reach = Reach(frozenset({subject}), frozenset({"os"}))

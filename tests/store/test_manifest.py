@@ -323,5 +323,7 @@ def test_names_that_look_like_digests(name):
 
 def test_a_name_is_no_longer_than_that_of_a_file():
     assert check_name("a" * 250 + "/1") == "a" * 250 + "/1"
-    with pytest.raises(InvalidNameError, match=r"'a{40}'… cannot name a snapshot: it has 300 letters, want 255 at most"):
+    with pytest.raises(
+        InvalidNameError, match=r"'a{40}'… cannot name a snapshot: it has 300 letters, want 255 at most"
+    ):
         check_name("a" * 300)
