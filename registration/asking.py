@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -37,6 +38,10 @@ _CHILD = (
     "import sys; sys.path[:] = filter(None, sys.path); import json; given = json.loads(sys.stdin.buffer.readline()); "
     "sys.path[:] = given.pop('path'); from registration.asking import main; main(**given)"
 )
+#: What MLflow's error codes say of a version or an alias that is not there.
+_NOT_THERE = frozenset({"RESOURCE_DOES_NOT_EXIST", "NOT_FOUND", "INVALID_PARAMETER_VALUE"})
+#: How MLflow's client has a server's refusal: there is no code for it.
+_REFUSED = re.compile(r"error code 40[13]\b")
 _ERRORS = {kind.__name__: kind for kind in (NotDeployableError, MlflowError)}
 
 
@@ -123,13 +128,20 @@ def ask(uri: str, tracking_uri: str | None) -> ModelVersion:
         found = get_model_name_and_version(client, uri)
         # A logged model has an id and nothing else.
         row = client.get_model_version(found[0], str(found[1])) if len(found) == 2 else None
-    except (MlflowException, OSError) as error:
-        raise NotDeployableError(
-            f"MLflow has no {masked(uri)}: {_said(error)}; check the name and the tracking URI"
-        ) from error
     except Exception as error:  # a driver of its database that is missing or fails can raise anything
+        if isinstance(error, MlflowException) and error.error_code in _NOT_THERE:
+            raise NotDeployableError(
+                f"MLflow has no {masked(uri)}: {_said(error)}; check the name and the tracking URI"
+            ) from error
+        kind = "" if isinstance(error, (MlflowException, OSError)) else f"{type(error).__name__}: "
+        refused = _REFUSED.search(str(error)) is not None
+        remedy = (
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
+            if refused
+            else "the tracking URI"
+        )
         raise NotDeployableError(
-            f"MLflow cannot be asked for {masked(uri)}: {type(error).__name__}: {_said(error)}; check the tracking URI"
+            f"MLflow cannot be asked for {masked(uri)}: {kind}{_said(error)}; check {remedy}"
         ) from error
     if row is None:
         raise NotDeployableError(

@@ -29,7 +29,7 @@ def reached(items: Iterable[Item], here: Surroundings) -> tuple[list[Installed],
     seen = set(waiting)
     while waiting:
         name, extra = waiting.popleft()
-        found = here.installed.get(name)
+        found = here.find(name)
         for needed in _requires(found, here, extra) if found is not None else ():
             for wanted in ("", *map(canonicalize_name, sorted(needed.extras))):
                 node = (str(canonicalize_name(needed.name)), str(wanted))
@@ -37,9 +37,10 @@ def reached(items: Iterable[Item], here: Surroundings) -> tuple[list[Installed],
                     seen.add(node)
                     waiting.append(node)
     names = sorted({name for name, _ in seen})
+    there = {name: here.find(name) for name in names}
     return (
-        [here.installed[name] for name in names if name in here.installed],
-        [name for name in names if name not in here.installed],
+        list({found.name: found for found in there.values() if found is not None}.values()),
+        [name for name, found in there.items() if found is None],
     )
 
 

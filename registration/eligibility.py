@@ -9,7 +9,7 @@ from __future__ import annotations
 import fnmatch
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
@@ -22,7 +22,7 @@ from snapshot.errors import summarise
 from snapshot.excluding import DISTRIBUTION
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from diffing.requirements import Item
     from registration.env_pack import EnvPack
@@ -82,6 +82,10 @@ def check(
 
     Raises NotEligibleError with all that stands against it, RegistrationError where MLflow is missing.
     """
+    if not isinstance(name, str):  # from a caller without types
+        raise NotEligibleError(
+            [Failure("model name", f"{name!r} is no name", "give that of a registered model, or a new one")]
+        )
     failures = [
         *_custom(model, name),
         *_logged_with(model),
@@ -90,7 +94,7 @@ def check(
         *_environment(here),
         *_requirements(model, here, pack),
         *_name(name, registry_uri),
-        *_cuda(here, pack),
+        *_cuda({each: one.version for each, one in here.installed.items()}, pack),
     ]
     if failures:
         raise NotEligibleError(failures)
@@ -229,7 +233,7 @@ def _one_requirement(item: Item, here: Surroundings, pack: EnvPack) -> Iterator[
     if item.name is None:
         return  # a path that does not say what it installs: nothing to compare
     shown = f"{item.name}{item.specifier}" + (f" @ {masked(origin(item))}" if item.url else "")
-    found = here.installed.get(canonicalize_name(item.name))
+    found = here.find(canonicalize_name(item.name))
     if found is None:
         if not item.constraint and not pack.install_dependencies:
             yield Failure(
@@ -263,7 +267,14 @@ def _is_directory(item: Item) -> bool:
     return local and not item.url.endswith((".whl", ".zip", ".tar.gz", ".tar.bz2", ".tar.xz", ".tgz"))
 
 
-def _cuda(here: Surroundings, pack: EnvPack) -> Iterator[Failure]:
+def vet(missing: Mapping[str, str], pack: EnvPack) -> None:
+    """Make sure that what is about to be installed (versions by normalised name) breaks no rule either. Raises NotEligibleError."""
+    failures = [replace(each, what=f"installing what is missing brings {each.what}") for each in _cuda(missing, pack)]
+    if failures:
+        raise NotEligibleError(failures)
+
+
+def _cuda(versions: Mapping[str, str], pack: EnvPack) -> Iterator[Failure]:
     if pack.allow_cuda:
         return
     excluded = [
@@ -272,15 +283,15 @@ def _cuda(here: Surroundings, pack: EnvPack) -> Iterator[Failure]:
         if pattern.startswith(DISTRIBUTION)
     ]
     found = [
-        f"{name} {one.version}"
-        for name, one in sorted(here.installed.items())
-        if (_CUDA.fullmatch(name) or _CUDA_BUILD.search(one.version))
+        f"{name} {version}"
+        for name, version in sorted(versions.items())
+        if (_CUDA.fullmatch(name) or _CUDA_BUILD.search(version))
         and not any(fnmatch.fnmatchcase(name, pattern) for pattern in excluded)
     ]
     if found:
         yield Failure(
             "CPU serving",
-            f"only a GPU can use {summarise(found)}",
+            f"{summarise(found)}, which only a GPU can use",
             "install the CPU builds (xgboost-cpu, torch from its CPU index) and log the model again, leave them out with "
             "exclude=('dist:nvidia-*',), or set allow_cuda",
         )

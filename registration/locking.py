@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from packaging.utils import canonicalize_name
 
-from diffing.requirements import RequirementsError, masked, read
+from diffing.requirements import RequirementsError, masked, origin, read
 from registration.closure import breakage, reached
 from registration.errors import RegistrationError
 from registration.running import Running, run
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from registration.surroundings import Installed, Surroundings
 
     Said = Callable[[str], None]
+    Vet = Callable[[Mapping[str, str]], None]
 
 LOCK_SECONDS = 900.0
 INSTALL_SECONDS = 1800.0
@@ -63,17 +64,19 @@ def prepare(
     here: Surroundings,
     *,
     previous: bytes | None = None,
+    vet: Vet | None = None,
     said: Said | None = None,
     seconds: float = LOCK_SECONDS,
 ) -> Prepared:
     """Lock `requirements`, install into `here` what it lacks of them, and make sure that it then has them all.
 
-    `previous` is an earlier lock: its hashes of the same versions are taken over. `said` gets a line whenever something begins.
+    `previous` is an earlier lock: its hashes of the same versions are taken over. `vet` is told what is to be installed, versions by name, before
+    anything is, and may raise. `said` gets a line whenever something begins.
     `seconds` for each of the steps. Raises LockError and its kin, RequirementsError, SurroundingsError.
     """
     content = lock(requirements, here, previous=previous, said=said, seconds=seconds)
     indexes = index_options(read(requirements))
-    installed = install_missing(content, here, directory=_directory(requirements), indexes=indexes, said=said)
+    installed = install_missing(content, here, directory=_directory(requirements), indexes=indexes, vet=vet, said=said)
     after = surroundings(here.python) if installed else here
     validate(requirements, here, after)
     return Prepared(content, installed, after)
@@ -274,19 +277,22 @@ def install_missing(
     *,
     directory: str | None = None,
     indexes: Sequence[str] = (),
+    vet: Vet | None = None,
     said: Said | None = None,
     seconds: float = INSTALL_SECONDS,
 ) -> tuple[str, ...]:
-    """Install those rows of a lock that the environment does not have, and nothing else; `NAME VERSION` of each.
+    """Install those rows of a lock that the environment does not have, and nothing else; `NAME VERSION` of each, or the URL in place of a version.
 
     `directory` is where paths in the lock begin, `indexes` are options for pip beside its own. pip fetches all of them, and compares the hashes, before it installs the first. Raises LockError.
     """
     with tempfile.TemporaryDirectory(prefix="envparity-install-") as scratch:
         items = _rows(content, scratch).applicable(here.markers)
-        missing = [item for item in items if item.name not in here.installed]
+        missing = [item for item in items if here.find(str(item.name)) is None]
         if not missing:
             return ()
-        names = tuple(f"{item.name} {item.pin}" for item in missing)
+        if vet is not None:
+            vet({str(item.name): item.pin or "" for item in missing})
+        names = tuple(f"{item.name} {item.pin or masked(origin(item))}" for item in missing)
         if said is not None:
             said(f"installing {summarise(names)}")
         path = os.path.join(scratch, "missing.txt")
@@ -317,7 +323,7 @@ def _why(output: str) -> str:
 def validate(requirements: str | os.PathLike[str], before: Surroundings, after: Surroundings) -> None:
     """Make sure that the requirements are there, and that nothing is broken that was not so before. Raises LockError."""
     names = {item.name for item in read(requirements).applicable(after.markers) if item.name and not item.constraint}
-    problems = [f"{name} is not there" for name in sorted(names - after.installed.keys())]
+    problems = [f"{name} is not there" for name in sorted(names) if after.find(name) is None]
     problems += sorted(breakage(after) - breakage(before))
     if problems:
         raise LockError(f"after the installation {summarise(problems)}; repair the environment, {_WITHOUT}")

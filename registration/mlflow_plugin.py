@@ -5,6 +5,7 @@ Like the command line, and for it, this is where variables of the process and th
 
 from __future__ import annotations
 
+import json
 import os
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -63,6 +64,8 @@ _CODES = (
     (ValueError, INVALID_PARAMETER_VALUE),
     (LookupError, RESOURCE_DOES_NOT_EXIST),
 )
+#: The keys of a payload of MLflow's scoring protocol.
+_PAYLOADS = frozenset({"dataframe_split", "dataframe_records", "instances", "inputs"})
 _PATHS = frozenset({"store", "policy"})
 
 
@@ -164,13 +167,11 @@ class EnvparityDeploymentClient(BaseDeploymentClient):  # type: ignore[misc]  # 
         self, deployment_name: str | None = None, inputs: Any = None, endpoint: str | None = None
     ) -> PredictionsResponse:
         """Predictions of what serves now. `inputs`: whatever MLflow's scoring protocol can carry (DataFrame, array, dictionary)."""
-        from mlflow.utils.proto_json_utils import dump_input_data
-
         with _explained():
             _no_endpoint(endpoint)
             if deployment_name is None:
                 raise DeploymentError("say which deployment is to predict", INVALID_PARAMETER_VALUE)
-            body = dump_input_data(inputs).encode("utf-8")
+            body = _payload(inputs).encode("utf-8")
             answer = self._deployments().predict(deployment_name, body)
             return PredictionsResponse.from_json(answer.decode("utf-8"))
 
@@ -297,3 +298,13 @@ def _no_endpoint(endpoint: str | None) -> None:
         raise DeploymentError(
             f"envparity has deployments, and no endpoints such as {endpoint!r}", INVALID_PARAMETER_VALUE
         )
+
+
+def _payload(inputs: Any) -> str:
+    """What MLflow's scoring protocol has for `inputs`; a dictionary is a payload already, or the model's inputs by name."""
+    from mlflow.utils.proto_json_utils import NumpyEncoder, dump_input_data
+
+    if not isinstance(inputs, dict):
+        return str(dump_input_data(inputs))
+    found = inputs if _PAYLOADS & inputs.keys() else {"inputs": inputs}
+    return json.dumps(found, cls=NumpyEncoder)

@@ -5,6 +5,7 @@ Nothing half done: until there is a version the snapshot has a name of its own, 
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import re
@@ -17,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from diffing.requirements import masked
-from registration.eligibility import check, current_runtime
+from registration.eligibility import check, current_runtime, vet
 from registration.env_pack import normalise, spelled
 from registration.errors import RegistrationError
 from registration.extra import conceal, need_mlflow
@@ -56,9 +57,6 @@ AWAIT = 300
 
 #: Versions of one model that may be registered at the same time: a new one is among so many newest.
 _AT_ONCE = 16
-
-#: How many calls of ours lie between a warning and the call of whoever registers: `_pack`, `register`, and what called that.
-_CALLER = 4
 
 _DOTTED = re.compile(r"[\w-]+(?:\.[\w-]+)*")
 
@@ -192,7 +190,9 @@ def _pack(
             lock = begin(model.requirements, here, stack, previous=previous, said=said)
             if lock is None:
                 loading.stop()  # it has seen the environment as it was
-                prepared = prepare(model.requirements, here, previous=previous, said=said)
+                prepared = prepare(
+                    model.requirements, here, previous=previous, vet=lambda new: vet(new, pack), said=said
+                )
                 here, lock = prepared.here, lambda: prepared.lock
                 loading = stack.enter_context(Loading(here.python))
         said("loading the model, to see what it imports")
@@ -217,7 +217,7 @@ def _pack(
         problem = loading.result().problem
         if problem:  # it may be meant for another way of serving; whoever does not expect that has to hear of it
             warnings.warn(
-                f"{masked(model.source)} will be registered, but {problem}", RegistrationWarning, stacklevel=_CALLER
+                f"{masked(model.source)} will be registered, but {problem}", RegistrationWarning, stacklevel=_caller()
             )
     return _Packed(captured, snapshot_name(name), pending)
 
@@ -232,6 +232,15 @@ def _taken_back(store: Store, pending: str) -> Callable[..., None]:
                 forget(store, pending)
 
     return close
+
+
+def _caller() -> int:
+    """The `stacklevel` of whoever registers, for a warning of the function that asks: the first that is neither ours nor MLflow's."""
+    level, frame = 1, inspect.currentframe()
+    frame = frame.f_back if frame is not None else None
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in {"registration", "mlflow"}:
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 def _modules(loading: Loading) -> list[str]:
@@ -307,7 +316,7 @@ def _withdraw(name: str, packed: _Packed, store: Store) -> None:
                 f"whether MLflow made a version of {name} all the same cannot be seen ({error}); its snapshot is kept in {store} as "
                 f"{packed.pending}: look for the version, and delete it before registering again",
                 RegistrationWarning,
-                stacklevel=_CALLER,
+                stacklevel=_caller(),
             )
         return
     forget(store, packed.pending)
@@ -315,13 +324,13 @@ def _withdraw(name: str, packed: _Packed, store: Store) -> None:
 
 def _settle(version: ModelVersion, packed: _Packed, store: Store) -> None:
     """Give the snapshot the version's name, and take the one for the time being away; or take everything back."""
-    final = snapshot_name(version.name, version.version)
+    name, final = snapshot_name(version.name), snapshot_name(version.name, version.version)
     try:
         taken = {each.name: each.snapshot for each in store.references()}.get(final)
         if taken not in (None, packed.captured.snapshot):
             raise RegisteredOtherwiseError(
-                f"{store.backend} has another {final}, of another registry: the new version was deleted again; "
-                "give each registry a store of its own"
+                f"{store.backend} has another {final}, and the new version was deleted again: if it is of another registry, give each a "
+                f"store of its own; if it is of a model that was deleted, envparity remove {final} (or retain {name}) makes room"
             )
         store.tag(packed.pending, final)
     except BaseException:  # Control-C too: a version without a snapshot is none

@@ -116,6 +116,10 @@ def resolving(
 
 
 def _named(name: str, store: Store | None) -> Target:
+    if ":/" in name:  # no snapshot is called that
+        raise NotDeployableError(
+            f"{masked(name)} is no registered model: give models:/NAME/VERSION or models:/NAME@ALIAS"
+        )
     if store is None:
         raise NotDeployableError(
             f"{masked(name)} is no models:/ URI, so it is the name of a snapshot: say in which store (--store)"

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 _TARGET = os.path.join(os.path.dirname(os.path.abspath(__file__)), "target")
 _SECONDS = 60.0
 
+#: What serves where a requirement names the build for GPUs: MLflow requires xgboost of every model of that flavor, whichever is installed.
+_CPU_BUILDS = {"xgboost": "xgboost-cpu", "tensorflow": "tensorflow-cpu"}
+
 
 class SurroundingsError(RegistrationError, OSError):
     """The environment's interpreter cannot be run, or does not answer as one."""
@@ -44,6 +47,10 @@ class Surroundings:
     installed: Mapping[str, Installed] = field(default_factory=dict)
     markers: Mapping[str, str] = field(default_factory=dict)
     conda: bool = False
+
+    def find(self, name: str) -> Installed | None:
+        """The distribution of that normalised name, or the CPU build of it that has the same modules; None where neither is there."""
+        return self.installed.get(name) or self.installed.get(_CPU_BUILDS.get(name, ""))
 
 
 def target_command(python: str, script: str, *arguments: str) -> list[str]:

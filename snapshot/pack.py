@@ -148,7 +148,7 @@ class _Packer:
         elif prepared is not None and prepared.data is not None:
             status = os.lstat(self._plan.location(item))
             self._unchanged(item, status, status, status.st_size)  # it was read before, when it was prepared
-            self._check(item, prepared.raw)
+            self._check(item, prepared.raw, templated=True)
             self._file(item, prepared.data, prepared)
         elif prepared is None and self._blind and not self._last:
             self._as_it_is(item)
@@ -176,7 +176,7 @@ class _Packer:
     def _whole(self, item: Item, prepared: Prepared | None) -> None:
         data = self._read(item)
         if prepared is not None:
-            self._check(item, prepared.raw)
+            self._check(item, prepared.raw, templated=True)
             data = apply(data, 0, prepared.patches)
         digest = sha256(data).hexdigest()
         if prepared is None:
@@ -298,13 +298,18 @@ class _Packer:
         if self._framed:
             self._framing.put(archive.header(entry))
 
-    def _check(self, item: Item, digest: str) -> None:
+    def _check(self, item: Item, digest: str, *, templated: bool = False) -> None:
         if item.recorded is not None and item.recorded != digest:
             self._findings.append(Finding("modified", item.path, "its content is not what RECORD says"))
+            if self._blind and not templated:  # what the wheel had cannot name a directory of this machine; this can
+                for chunk in patched_chunks(self._plan.location(item)):
+                    self._look(item, chunk)
 
     def _mentions(self, item: Item, data: bytes) -> None:
-        if self._blind:
-            return
+        if not self._blind:
+            self._look(item, data)
+
+    def _look(self, item: Item, data: bytes) -> None:
         token = self._context.places.names_any(data)
         if token is None:
             return

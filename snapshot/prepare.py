@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from snapshot.plan import Item, Plan
 
 _PATHS_INSIDE = re.compile(
-    r"(?:.*\.pth|.*\.egg-link|__editable__.*\.py|__editables?_.*\.py|direct_url\.json)\Z", re.DOTALL
+    r"(?:.*\.pth|.*\.egg-link|__editable__.*\.py|__editables?_.*\.py|direct_url\.json|kernel\.json)\Z", re.DOTALL
 )
 #: How all these end: quicker to ask.
 _ENDS_INSIDE = (".pth", ".egg-link", ".py", ".json")

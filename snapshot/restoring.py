@@ -7,7 +7,7 @@ import json
 import os
 import stat
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
@@ -100,7 +100,7 @@ def restore(
             _receipt(tree, blueprint, target, base, store, placer)
             placer.written += 1
             builder.finish()
-            os.rename(tree, target)
+            _take_place(tree, target)
     return Restored(
         snapshot=found.snapshot,
         destination=Path(target),
@@ -112,6 +112,22 @@ def restore(
         link=placer.method,
         seconds=time.perf_counter() - begin,
     )
+
+
+def _take_place(tree: str, target: str) -> None:
+    """One rename. An empty directory that was there decided who may look inside: its owner and its mode are those of what takes its place."""
+    try:
+        status = os.stat(target)
+    except FileNotFoundError:
+        os.rename(tree, target)
+        return
+    with suppress(PermissionError):  # only root gives things away
+        os.chown(tree, status.st_uid, status.st_gid)
+    mode = stat.S_IMODE(status.st_mode)
+    os.chmod(tree, mode | 0o200)  # a directory that may not be written cannot be moved to another
+    os.rename(tree, target)
+    if not mode & 0o200:
+        os.chmod(target, mode)
 
 
 def destination_of(destination: str | os.PathLike[str]) -> str:
@@ -126,7 +142,8 @@ def destination_of(destination: str | os.PathLike[str]) -> str:
         # What is written into the environment, and what `verify` finds there later, is the place itself.
         return os.path.join(os.path.realpath(os.path.dirname(target)), os.path.basename(target))
     except NotADirectoryError as error:
-        raise DestinationError(f"{target} is a file; choose another destination") from error
+        what = "is a file" if os.path.exists(target) else "lies below a file"
+        raise DestinationError(f"{target} {what}; choose another destination") from error
     except PermissionError as error:
         raise DestinationError(f"no permission to look into {target}; choose another destination") from error
     # Through a link the rename would replace the link itself.

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from diffing.requirements import read
@@ -54,6 +56,12 @@ HERE = surroundings(
 def test_what_requirements_reach(items, wanted, have, missing):
     found, absent = reached(items(wanted), HERE)
     assert ([one.name for one in found], absent) == (have, missing)
+
+
+def test_a_cpu_build_stands_in_for_the_other(items):
+    here = replace(HERE, installed={**HERE.installed, "xgboost-cpu": Installed("xgboost-cpu", "3", ("other",))})
+    found, absent = reached(items("xgboost\nxgboost-cpu"), here)
+    assert ([one.name for one in found], absent) == (["other", "xgboost-cpu"], [])
 
 
 def test_a_constraint_reaches_nothing(items, tmp_path):

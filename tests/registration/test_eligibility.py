@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from registration.eligibility import Failure, NotEligibleError, check, current_runtime
+from registration.eligibility import Failure, NotEligibleError, check, current_runtime, vet
 from registration.env_pack import EnvPack
 from registration.mlmodel import LocalModel
 from registration.models import fetch
@@ -351,7 +351,7 @@ def test_what_only_conda_installs(model):
 )
 def test_cuda(model, name, version):
     here = replace(HERE, installed={**HERE.installed, name: Installed(name, version)})
-    assert only(failures(model(), here=here)).what == f"only a GPU can use {name} {version}"
+    assert only(failures(model(), here=here)).what == f"{name} {version}, which only a GPU can use"
     assert failures(model(), here=here, pack=EnvPack(allow_cuda=True)) == []
     assert failures(model(), here=here, pack=EnvPack(exclude=(f"dist:{name[:-1]}*",))) == []
 
@@ -369,6 +369,33 @@ def test_cuda(model, name, version):
 )
 def test_no_cuda(model, name, version):
     assert failures(model(), here=replace(HERE, installed={**HERE.installed, name: Installed(name, version)})) == []
+
+
+def test_what_is_to_be_installed_is_no_exception():
+    missing = {"xgboost": "3.2.0", "nvidia-nccl-cu12": "2.32.3"}
+    with pytest.raises(NotEligibleError) as caught:
+        vet(missing, EnvPack())
+    said = "CPU serving: installing what is missing brings nvidia-nccl-cu12 2.32.3, which only a GPU can use; install the CPU builds"
+    assert str(caught.value).startswith(said)
+    vet(missing, EnvPack(allow_cuda=True))
+    vet(missing, EnvPack(exclude=("dist:nvidia-*",)))
+
+
+def test_the_cpu_build_is_what_is_required(model):
+    """MLflow's flavor requires xgboost by that name, whichever of the two is installed."""
+    wanted = model("xgboost==3.2.0\n")
+    pack = EnvPack(install_dependencies=False)
+    for name, version, broken in [
+        ("xgboost-cpu", "3.2.0", False),
+        ("xgboost-cpu", "3.1.0", True),
+        ("xgboost-gpu", "3.2.0", True),
+    ]:
+        here = replace(HERE, installed={**HERE.installed, name: Installed(name, version)})
+        assert bool(failures(wanted, here=here, pack=pack)) == broken
+
+
+def test_a_name_that_is_none(model):
+    assert only(failures(model(), name=None)).what == "None is no name"
 
 
 # -- the name

@@ -218,6 +218,21 @@ def test_what_is_missing_is_resolved_to_what_goes_with_the_rest(environment, her
     assert (again.lock, again.installed) == (found.lock, ()), "the same lock, whether it was resolved or read off"
 
 
+def test_what_may_not_be_installed_is_not(here, wanted, wheels):
+    for name in ("branch", "gpu"):
+        wheel(wheels, name, "3.0", *(["gpu"] if name == "branch" else []))
+    told = []
+
+    def vet(missing):
+        told.append(dict(missing))
+        raise LockError("no")
+
+    with pytest.raises(LockError, match=r"^no$"):
+        prepare(wanted("branch"), here, vet=vet)
+    assert told == [{"branch": "3.0", "gpu": "3.0"}]
+    assert surroundings(here.python).installed == here.installed
+
+
 def test_the_requirements_say_where_to_look(environment, here, wanted, wheels, tmp_path, monkeypatch):
     """As pip itself takes these lines, for what is installed and for what is not."""
     monkeypatch.delenv("PIP_FIND_LINKS")

@@ -9,7 +9,7 @@ import pytest
 
 from snapshot import Store, capture, restore, verify
 from snapshot.interpreter import InterpreterError
-from tests.handmade import HandMade
+from tests.handmade import HandMade, recorded
 
 
 @pytest.fixture(scope="module")
@@ -172,3 +172,21 @@ def test_bytecode_that_is_left_out_is_as_if_it_were_not_there(master, tmp_path):
     again = capture(env.path, Store(tmp_path / "store"), interpreter=False)
     assert [each.kind for each in again.findings if each not in first.findings] == ["stale-bytecode"]
     assert again.snapshot == first.snapshot
+
+
+def test_what_was_changed_in_a_wheel_for_elsewhere_is_looked_at(master, tmp_path):
+    """Its files cannot name this directory, but what was put in their place can; a Jupyter kernel starts what it names."""
+    env = master.copy_to(tmp_path / "env")
+    (env.note / "WHEEL").write_text("Wheel-Version: 1.0\nTag: py3-none-any\n")
+    (env.site / "one.py").write_text(f"home = '{env.path}'\n")
+    kernel = env.path / "share" / "jupyter" / "kernels" / "one" / "kernel.json"
+    kernel.parent.mkdir(parents=True)
+    kernel.write_text(f'{{"argv": ["{env.path}/bin/python", "-m", "one"]}}\n')
+    with (env.note / "RECORD").open("a") as record:
+        record.write(f"../../../{kernel.relative_to(env.path)},{recorded(b'another kernel')}\n")
+    captured = capture(env.path, Store(tmp_path / "store"), name="one", interpreter=False)
+    found = {(each.kind, os.path.basename(each.path)) for each in captured.findings}
+    assert {("modified", "one.py"), ("prefix-in-text", "one.py"), ("modified", "kernel.json")} <= found
+    assert ("prefix-in-text", "kernel.json") not in found
+    back = restore("one", tmp_path / "back", Store(tmp_path / "store"), python=sys.executable).destination
+    assert f'"{back}/bin/python"' in (back / "share/jupyter/kernels/one/kernel.json").read_text()

@@ -94,6 +94,24 @@ def test_reflinks_where_there_are(store, tmp_path):
     assert (tmp_path / "env/lib/a.py").stat().st_nlink == 1
 
 
+@pytest.mark.parametrize("mode", [0o700, 0o750, 0o2770, 0o500])
+def test_an_empty_directory_keeps_its_mode(store, tmp_path, mode):
+    place = tmp_path / "env"
+    place.mkdir()
+    place.chmod(mode)
+    restore("x", place, store)
+    assert stat.S_IMODE(place.stat().st_mode) == mode
+    place.chmod(0o755)
+    good(place)
+
+
+def test_a_destination_below_a_file(store, tmp_path):
+    (tmp_path / "file").write_text("")
+    for path, said in (("file", "is a file; choose"), ("file/env", "lies below a file; choose")):
+        with pytest.raises(DestinationError, match=f"{tmp_path / path} {said} another destination"):
+            restore("x", tmp_path / path, store)
+
+
 @pytest.fixture
 def of_another(store, tmp_path):
     """The cache's layers belong to somebody else, who may change them at any time."""

@@ -13,9 +13,10 @@ from types import SimpleNamespace
 import pytest
 
 from registration import tags
+from registration.asking import ask
 from registration.deploying import deploy
 from registration.events import Log
-from registration.resolving import MistakenError, Resolution, Target
+from registration.resolving import MistakenError, NotDeployableError, Resolution, Target
 from snapshot.home import RECEIPT
 from snapshot.store import Store
 
@@ -169,3 +170,36 @@ def test_one_snapshot_in_two_stores_is_two(tmp_path):
             _ = 1 / 0
         assert resolution.means(here) is right
         assert [event.what for event in log.events] == ["resolve"]
+
+
+@pytest.mark.parametrize(
+    ("said", "code", "message"),
+    [
+        (
+            "Model Version (name=x, version=1) not found",
+            "RESOURCE_DOES_NOT_EXIST",
+            "MLflow has no models:/x/1: .*tracking URI",
+        ),
+        ("Registered model alias a not found.", "INVALID_PARAMETER_VALUE", "MLflow has no models:/x/1: "),
+        (
+            "API request to endpoint /x failed with error code 401 != 200. Response body: 'You are not authenticated.'",
+            "INTERNAL_ERROR",
+            "MLflow cannot be asked for models:/x/1: .* 401 .*; check MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
+        ),
+        (
+            "API request to http://nowhere failed",
+            "INTERNAL_ERROR",
+            "MLflow cannot be asked for .*; check the tracking URI",
+        ),
+    ],
+)
+def test_a_refusal_is_no_missing_version(mlflow, monkeypatch, said, code, message):
+    from mlflow.exceptions import MlflowException
+    from mlflow.protos.databricks_pb2 import ErrorCode
+
+    def refused(*_, **__):
+        raise MlflowException(said, error_code=ErrorCode.Value(code))
+
+    monkeypatch.setattr(mlflow.MlflowClient, "get_model_version", refused)
+    with pytest.raises(NotDeployableError, match=message):
+        ask("models:/x/1", None)

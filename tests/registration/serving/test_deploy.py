@@ -163,6 +163,8 @@ def test_what_cannot_be_deployed_is_said(registry, tmp_path):
         deploy("models:/prices/5", tmp_path / "x")
     with pytest.raises(NotDeployableError, match="MLflow has no models:/prices/99"):
         deploy("models:/prices/99", tmp_path / "x")
+    with pytest.raises(NotDeployableError, match=r"runs:/abc/m is no registered model: give models:/NAME/VERSION"):
+        deploy("runs:/abc/m", tmp_path / "x")
     with pytest.raises(NotDeployableError, match=r"is no models:/ URI.*--store"):
         deploy("prices/1", tmp_path / "x")
     with pytest.raises(NotDeployableError, match=r"is not in .*; give the store that has it"):

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 
 from registration import processes
@@ -19,6 +20,7 @@ from registration.deployments import (
     NoSuchDeploymentError,
     Settings,
 )
+from registration.mlflow_plugin import _payload
 from registration.serving import ServerError
 
 pytestmark = pytest.mark.mlflow
@@ -169,3 +171,11 @@ def test_a_killed_update_is_cleaned_up_by_the_next_command(deployments, registry
     assert sorted(os.listdir(deployments.directory / "p")) == sorted(
         [str(state.current.number), "events.jsonl", "state.json"]
     )
+
+
+def test_a_dictionary_is_a_payload_or_the_inputs_by_name():
+    """MLflow's own function cannot take one."""
+    split = {"dataframe_split": {"columns": ["a"], "data": [[1]]}}
+    assert json.loads(_payload(split)) == split
+    assert json.loads(_payload({"a": np.array([1.0, 2.0]), "b": [3]})) == {"inputs": {"a": [1.0, 2.0], "b": [3]}}
+    assert json.loads(_payload(np.array([[1.0]]))) == {"inputs": [[1.0]]}
