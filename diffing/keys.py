@@ -57,7 +57,9 @@ def write(private: bytes, public: bytes, path: str) -> str:
     beside = f"{path}.pub"
     there = [each for each in (path, beside) if os.path.lexists(each)]
     if there:
-        raise KeyExistsError(f"{' and '.join(there)} exists already; a key is never replaced: name another file")
+        raise KeyExistsError(
+            f"{' and '.join(there)} {'exist' if len(there) > 1 else 'exists'} already; a key is never replaced: name another file"
+        )
     _write_new(path, private, 0o600)
     try:
         _write_new(beside, public, 0o644)

@@ -226,7 +226,7 @@ def observe(requirements: Requirements, serve: Description) -> Observations:
             "python",
             train=wanted.python,
             serve=python.version,
-            attributes={"change": "other"},
+            attributes={"change": "required"},
         )
     loose = len(satisfied - found.keys())
     return Observations(

@@ -77,22 +77,25 @@ def behind(root: str, link: Found) -> tuple[Found, bytes] | None:
     return Found(link.path, status), real
 
 
-def walk(root: str, start: str = "", *, prune: Callable[[str], bool] | None = None) -> dict[str, Found]:
+def walk(
+    root: str, start: str = "", *, prune: Callable[[str], bool] | None = None, refused: list[str] | None = None
+) -> dict[str, Found]:
     """Everything under `root`/`start`, by path relative to `root`, directories included, in no order.
 
     A directory for which `prune(path)` is true is left out with all that is in it. Bytes are used for names, so that
-    the result does not depend on the locale. Raises UnreadableError naming every directory that cannot be listed.
+    the result does not depend on the locale. Raises UnreadableError naming every directory that cannot be listed, unless there is
+    a list for what was `refused`, by the same paths.
     """
     base = encode(root)
     found: dict[str, Found] = {}
-    refused: list[str] = []
+    unread: list[str] = [] if refused is None else refused
     pending = [start]
     while pending:
         directory = pending.pop()
         try:
             listing = os.scandir(os.path.join(base, encode(directory)) if directory else base)
         except PermissionError:
-            refused.append(os.path.join(root, directory))
+            unread.append(directory)
             continue
         except (FileNotFoundError, NotADirectoryError):  # removed since it was seen, or replaced
             continue
@@ -105,14 +108,15 @@ def walk(root: str, start: str = "", *, prune: Callable[[str], bool] | None = No
                 except FileNotFoundError:  # removed since it was listed: as if it had never been there
                     continue
                 except PermissionError:  # a directory that can be listed and not entered
-                    refused.append(os.path.join(root, path))
+                    unread.append(path)
                     continue
                 if stat.S_ISDIR(status.st_mode):
                     if prune is not None and prune(path):
                         continue
                     pending.append(path)
                 found[path] = Found(path, status)
-    refuse_unreadable(refused)
+    if refused is None:
+        refuse_unreadable(os.path.join(root, path) for path in unread)
     return found
 
 

@@ -16,7 +16,7 @@ from snapshot.ownership import assign, read_distributions, without_debris
 from snapshot.parity import rule_for_path
 from snapshot.plan import Item, Plan, Survey, located
 from snapshot.requiring import still_required
-from snapshot.scan import behind, encode, look, read_regular, walk
+from snapshot.scan import behind, encode, look, read_regular, refuse_unreadable, walk
 from snapshot.secrets import is_secret_file
 from snapshot.spelling import places_of, spellings
 from snapshot.standard import Standard
@@ -47,10 +47,11 @@ def survey(
         raise NoEnvironmentError(f"{given} holds the whole system: make a virtual environment and capture that")
     executable = os.fspath(python) if python is not None else find_python(given)
     probing = Probing(executable, root)
+    refused: list[str] = []
     try:
         if begin is not None:
             begin(executable)
-        found = walk(root, prune=lambda path: path == HOME)
+        found = walk(root, prune=lambda path: path == HOME, refused=refused)
         probe = probing.result()
     except BaseException:  # whatever ends this, Control-C too, must not leave the interpreter's process behind
         probing.stop()
@@ -65,6 +66,8 @@ def survey(
             f"{given} sees the packages of its base ({base}): it cannot be captured without the interpreter"
         )
     excludes = Excludes(exclude, probe.cache_tag)
+    # What is left out need not be readable.
+    refuse_unreadable(os.path.join(root, path) for path in refused if not excludes.matches(path))
     builder = _Builder(probe, excludes, keep_bytecode=keep_bytecode)
     sites = _relative(probe.site, root)
     sources = builder.root(root, "", found, sites, base, standard if kind == "base" else None)

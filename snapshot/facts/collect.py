@@ -69,7 +69,11 @@ def collect(
     from snapshot.facts.numeric import FingerprintError
 
     try:
-        return replace(facts, numeric=_numeric(found, layers, facts, variables, memory, probe)), ()
+        numeric = _numeric(found, layers, facts, variables, memory, probe)
+        absent = _left_out(numeric, layers, findings)
+        if absent:
+            raise FingerprintError(f"it computes with {', '.join(absent)}, which the capture leaves out")
+        return replace(facts, numeric=numeric), ()
     except FingerprintError as error:
         return facts, (Finding("no-fingerprint", "", str(error)),)
 
@@ -180,6 +184,13 @@ def _numeric(
     if memory is not None:
         memory.add("numeric", stamp, Facts(numeric=numeric))
     return numeric
+
+
+def _left_out(numeric: Numeric | None, layers: Sequence[Layer], findings: Iterable[Finding]) -> list[str]:
+    """The distributions that the probe computed with, where they are, and that a capture with exclusions does not have."""
+    if numeric is None or not any(each.kind == "excluded" for each in findings):
+        return []
+    return sorted({component for component, _, _ in numeric.backend} & _COMPUTE - {layer.name for layer in layers})
 
 
 def _runs(python: str, prefix: str) -> bool:

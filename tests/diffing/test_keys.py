@@ -67,7 +67,10 @@ def test_nothing_is_replaced(tmp_path, there):
     with pytest.raises(keys.KeyExistsError) as caught:
         keys.write(TEST_KEY, TEST_PUB, str(tmp_path / "key"))
     named = " and ".join(str(tmp_path / name) for name in there)
-    assert str(caught.value) == f"{named} exists already; a key is never replaced: name another file"
+    assert (
+        str(caught.value)
+        == f"{named} {'exist' if ' and ' in named else 'exists'} already; a key is never replaced: name another file"
+    )
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == dict.fromkeys(there, b"mine")
 
 

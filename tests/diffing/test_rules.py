@@ -36,7 +36,7 @@ HOOK = {
     "integrity": INTEGRITY,
 }
 KINDS = {
-    "python-version": {"change": CHANGES},
+    "python-version": {"change": [*CHANGES, "required"]},
     "python-implementation": {},
     "python-abi": {},
     "python-build": {"name": ["build", "compiler"]},

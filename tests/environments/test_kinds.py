@@ -183,13 +183,12 @@ def test_without_the_interpreter(lab, store, tmp_path):
 
 
 def test_an_interpreter_that_does_not_fit_is_refused(lab, store, tmp_path):
-    other = next(
-        found
-        for version in lab.versions
-        if version != f"3.{sys.version_info.minor}"
-        for found in [_interpreter_or_none(lab, version)]
-        if found
+    others = (
+        _interpreter_or_none(lab, version) for version in lab.versions if version != f"3.{sys.version_info.minor}"
     )
+    other = next(filter(None, others), None)
+    if other is None:
+        pytest.skip("no other Python on this machine")
     made = lab.venv(tmp_path / "made", "--without-pip")
     snapshot.capture(made, store, name="picky", interpreter=False)
     with pytest.raises(LookupError, match=r"the snapshot has no interpreter and needs CPython 3[.].*--python"):

@@ -380,6 +380,21 @@ def test_the_fingerprint_is_taken_again_when_something_else_computes(env, store,
     assert again()
 
 
+def test_what_is_left_out_is_in_no_fingerprint(env, store, monkeypatch):
+    """The probe runs where it still is."""
+    (env.site / "numpy-2.0.dist-info").mkdir()
+    (env.site / "numpy-2.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: numpy\nVersion: 2.0\n")
+    (env.site / "numpy-2.0.dist-info" / "RECORD").write_text("numpy-2.0.dist-info/METADATA,,\n")
+    numeric = snapshot.facts.model.Numeric((("libm", "version", "1"), ("numpy", "version", "2.0")), ())
+    monkeypatch.setattr("snapshot.facts.collect.Ahead.begin", lambda *_: None)
+    monkeypatch.setattr("snapshot.facts.numeric.fingerprint", lambda *_, **__: numeric)
+    for name, options in (("whole", {}), ("less", {"exclude": ["dist:numpy"]}), ("other", {"exclude": ["dist:third"]})):
+        captured = snapshot.capture(env.path, store, name=name, interpreter=False, fingerprint=True, **options)
+        said = [each.detail for each in captured.findings if each.kind == "no-fingerprint"]
+        assert said == (["it computes with numpy, which the capture leaves out"] if name == "less" else [])
+        assert (snapshot.load(name, store).facts.numeric is None) == (name == "less")
+
+
 def test_a_fingerprint_that_fails_is_a_finding(env, store, monkeypatch):
     from snapshot.facts.numeric import FingerprintError
 

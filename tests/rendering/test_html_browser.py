@@ -227,7 +227,13 @@ def test_what_a_report_holds_does_not_run_and_nothing_leaves_the_page(browser):
 
 @pytest.mark.parametrize("changed", [str, other_script], ids=["with its script", "without"])
 def test_printing_opens_the_folds(browser, changed):
-    one = replace(DIFFERENCES[0], details=())
-    long = replace(one, details=tuple(f"changed file {n}" for n in range(600)))
-    short, full = (browser.pages(changed(html.render([replace(DRIFTED, differences=(each,))]))) for each in (one, long))
-    assert full >= short + 4
+    many = [replace(DIFFERENCES[0], subject=f"thing {number}", details=()) for number in range(60)]
+
+    def pages(lines):
+        details = tuple(f"changed file {number}" for number in range(lines))
+        found = tuple(replace(each, details=details) for each in many)
+        return browser.pages(changed(html.render([replace(DRIFTED, differences=found)])))
+
+    short, folded, long, longer = map(pages, (0, 12, 21, 600))
+    assert folded >= short + 2
+    assert longer == long  # of a thousand paths the first, and where the others are

@@ -8,7 +8,9 @@ import sys
 
 import pytest
 
+from snapshot.scan import UnreadableError
 from snapshot.survey import survey
+from tests.handmade import HandMade
 
 SAYS = {
     "no": "include-system-site-packages = false\n",
@@ -33,3 +35,19 @@ def test_the_base_is_seen_when_python_sees_it(tmp_path, says):
     asked = "import site, sys; print(sys.base_prefix in site.PREFIXES)"
     answer = subprocess.run([made / "bin" / "python", "-c", asked], check=True, capture_output=True, text=True).stdout
     assert survey(made).system_site_packages == (answer.strip() == "True")
+
+
+def test_what_is_left_out_need_not_be_readable(tmp_path, monkeypatch):
+    master = HandMade(tmp_path / "env").make()
+    (master.path / "locked").mkdir()
+    scandir = os.scandir
+
+    def refusing(path):
+        if os.fsdecode(path).endswith("/locked"):
+            raise PermissionError(13, "Permission denied", path)
+        return scandir(path)
+
+    monkeypatch.setattr("snapshot.scan.os.scandir", refusing)
+    with pytest.raises(UnreadableError, match=f"no permission to read {master.path}/locked; run as"):
+        survey(master.path)
+    assert survey(master.path, exclude=["locked"]).plans
