@@ -104,8 +104,8 @@ def capture(
     everything else has been packed, and nothing published. What it raises ends the capture; it may be called again.
 
     The environment is only read. Raises SizeLimitError and BudgetError before anything is published, NoEnvironmentError,
-    InterpreterError, UnreadableError, InvalidPatternError, ChangedError, StoreError, and for what lies beside the environment
-    ModelFilesError, NoteError and ImportsError.
+    InterpreterError, UnreadableError, InvalidPatternError, ChangedError, InvalidNameError, NameTakenError, StoreError,
+    NoSpaceError, NoCacheError, and for what lies beside the environment ModelFilesError, NoteError and ImportsError.
     """
     begin = time.perf_counter()
     if name is not None:

@@ -73,7 +73,7 @@ def optimize(
     """Encode the layers of all snapshots anew: the newest ones whole and compressed harder, older ones as deltas against them.
 
     `max_time` (seconds): begin nothing new after that. `target_size` (bytes of all blobs): stop when the store is no larger.
-    It may be interrupted at any moment, and repeated: what was done well before is not done again. Raises StoreError.
+    It may be interrupted at any moment, and repeated: what was done well before is not done again. Raises StoreError, NoSpaceError, RecodingError.
     """
     begin = time.perf_counter()
     work = _Work(store, None if max_time is None else begin + max_time, target_size)

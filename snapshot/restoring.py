@@ -77,8 +77,9 @@ def restore(
 
     `reference` is a name, a snapshot id or its beginning. Layers that are not unpacked on this node yet are unpacked and
     verified, whatever `verify` says. `python` and `candidates` are host interpreters for a snapshot without one.
-    The destination appears whole, by one rename, or not at all. Raises UnknownSnapshotError, DestinationError,
-    DamagedBlobError, UnsafeSnapshotError, NoInterpreterError, LinkError.
+    The destination appears whole, by one rename, or not at all; an empty directory that
+    was there keeps its owner and mode. Raises UnknownSnapshotError, AmbiguousSnapshotError, DestinationError, MissingBlobError, DamagedBlobError,
+    DamagedLayerError, FormatError, UnsafeSnapshotError, NoInterpreterError, InterpreterError, LinkError, NoSpaceError, NoCacheError.
     """
     begin = time.perf_counter()
     found = store.resolve(reference)
