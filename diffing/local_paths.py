@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from diffing.requirements import Item
 
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_EXTRAS = re.compile(r"\[[^\]/]*\]\Z")
 #: Of a pyproject.toml: no project's is larger.
 _LARGEST = 1 << 20
 
@@ -34,7 +35,8 @@ def located(item: Item, directories: Sequence[str]) -> Item:
     """
     if not item.url or item.vcs or _SCHEME.match(item.url):
         return item
-    found = [os.path.abspath(os.path.join(directory, item.url)) for directory in directories]
+    place = _EXTRAS.sub("", item.url)
+    found = [os.path.abspath(os.path.join(directory, place)) for directory in directories]
     path = next(filter(os.path.exists, found), found[-1])
     return replace(item, url=Path(path).as_uri(), name=item.name or _project(path))
 

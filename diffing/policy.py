@@ -202,7 +202,7 @@ def _waived(difference: Difference, holding: dict[tuple[str, str, str], PolicyWa
 
 
 def _problems(waivers: Iterable[PolicyWaiver], differences: Sequence[Difference], today: date) -> Iterable[str]:
-    known = {key for each in differences for key in _keys(each)}
+    known = dict.fromkeys(key for each in differences for key in _keys(each))
     others = {(rule, name): digest for rule, name, digest in known}
     subjects = {(each.rule, each.digest): each.subject for each in differences}
     for number, waiver in enumerate(waivers):

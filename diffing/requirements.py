@@ -98,10 +98,12 @@ class Requirements:
         return tuple(item for item in self.items if holds(item.condition, environment, lock=lock))
 
 
+#: What serves where a requirement names the build for GPUs: MLflow requires xgboost of every model of that flavor, whichever is installed.
+CPU_BUILDS = {"xgboost": "xgboost-cpu", "tensorflow": "tensorflow-cpu"}
 #: Problems that are named; the file may be another one.
 _MOST_PROBLEMS = 20
 #: Ends of names of what is something else.
-_OTHERS = (".yaml", ".yml", ".json", ".toml", ".lock")
+_OTHERS = (".yaml", ".yml", ".json", ".toml", "uv.lock", "poetry.lock", "pdm.lock", "Pipfile.lock", "Pipfile")
 _QUERY = re.compile(r"\?[^#\s]+")
 
 
@@ -134,7 +136,7 @@ def read(path: str | os.PathLike[str]) -> Requirements:
         indexes: list[str] = []
         items = tuple(read_lines(path, problems, indexes=indexes))
         found = Requirements(label, "requirements", items, indexes=tuple(indexes))
-        places = (os.getcwd(), beside)
+        places = ("", beside)  # of which the first is the working directory
     if problems or found is None:
         raise _error(problems)
     return replace(found, items=tuple(located(item, places) for item in found.items))
@@ -210,7 +212,7 @@ def observe(requirements: Requirements, serve: Description) -> Observations:
     found: dict[str, Observation] = {}
     satisfied: set[str] = set()
     for item in items:
-        layer = installed.get(str(item.name))
+        layer = installed.get(str(item.name)) or installed.get(CPU_BUILDS.get(str(item.name), ""))
         said = list(_differs(item, layer, sources.get(str(item.name)), known=serve.facts.distributions is not None))
         if said:
             found.setdefault(str(item.name), said[0])
@@ -306,7 +308,7 @@ def source_differs(item: Item, source: Source | None) -> str:
         if _COMMIT.match(demanded) and not source.commit.lower().startswith(demanded):
             return "other"  # of a branch or a tag only the URL can be compared
     digests = {source.digest.replace("=", ":", 1)} - {""}
-    if item.editable and source.editable:
+    if item.editable and source.editable and not item.vcs:
         return ""  # where the source tree lay, before it was captured, is no part of an environment
     if item.hashes and digests and not digests & set(item.hashes):
         return "same"

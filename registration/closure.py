@@ -52,7 +52,7 @@ def breakage(here: Surroundings) -> frozenset[str]:
 def _broken(here: Surroundings) -> Iterator[str]:
     for one in here.installed.values():
         for needed in _requires(one, here, ""):
-            found = here.installed.get(canonicalize_name(needed.name))
+            found = here.find(canonicalize_name(needed.name))
             if found is None:
                 yield f"{one.name} {one.version} requires {needed.name}, which is not installed"
             elif not _contains(needed, found.version):

@@ -14,6 +14,7 @@ import tempfile
 from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 from packaging.utils import canonicalize_name
 
@@ -291,7 +292,7 @@ def install_missing(
         if not missing:
             return ()
         if vet is not None:
-            vet({str(item.name): item.pin or "" for item in missing})
+            vet({str(item.name): item.pin or unquote(item.url) for item in missing})
         names = tuple(f"{item.name} {item.pin or masked(origin(item))}" for item in missing)
         if said is not None:
             said(f"installing {summarise(names)}")

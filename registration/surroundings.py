@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from packaging.utils import canonicalize_name
 
+from diffing.requirements import CPU_BUILDS
 from registration.errors import RegistrationError
 from snapshot.facts.model import Source
 
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
 
 _TARGET = os.path.join(os.path.dirname(os.path.abspath(__file__)), "target")
 _SECONDS = 60.0
-
-#: What serves where a requirement names the build for GPUs: MLflow requires xgboost of every model of that flavor, whichever is installed.
-_CPU_BUILDS = {"xgboost": "xgboost-cpu", "tensorflow": "tensorflow-cpu"}
 
 
 class SurroundingsError(RegistrationError, OSError):
@@ -50,7 +48,7 @@ class Surroundings:
 
     def find(self, name: str) -> Installed | None:
         """The distribution of that normalised name, or the CPU build of it that has the same modules; None where neither is there."""
-        return self.installed.get(name) or self.installed.get(_CPU_BUILDS.get(name, ""))
+        return self.installed.get(name) or self.installed.get(CPU_BUILDS.get(name, ""))
 
 
 def target_command(python: str, script: str, *arguments: str) -> list[str]:

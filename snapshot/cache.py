@@ -44,12 +44,14 @@ class LayerCache:
         """Make the layer by `unpack(directory)`. Whoever is first wins; a process killed meanwhile leaves nothing valid."""
         os.makedirs(self._layers, exist_ok=True)
         with scratch(self._layers) as fresh:
+            os.chmod(fresh, 0o755)  # whatever the umask is: nobody else changes what lies in it
             unpack(fresh)
             self._enter(fresh, tree)
 
     def replace(self, tree: str, unpack: Callable[[str], None]) -> None:
         """Make the layer anew in place of a damaged one: what shares its inodes is left as it is."""
         with scratch(self._layers) as fresh, scratch(self._layers) as old:
+            os.chmod(fresh, 0o755)
             unpack(fresh)
             # Another process may have removed it, or may be doing the same.
             with suppress(FileNotFoundError):
@@ -67,6 +69,9 @@ class LayerCache:
     def blueprint(self, snapshot: Digest) -> Blueprint | None:
         try:
             with open(self._blueprint_path(snapshot), "rb") as file:
+                # It says what is run, and which digests templates have: anybody else's is made anew from the store.
+                if os.fstat(file.fileno()).st_uid not in {0, os.geteuid()}:
+                    return None
                 return Blueprint.decode(file.read(), snapshot)
         except FileNotFoundError:
             return None
@@ -95,7 +100,9 @@ class LayerCache:
             with suppress(FileNotFoundError):
                 away = away_from(os.path.join(self._layers, name))
                 removed += 1
-                remove(away)
+                # A sweep may be faster, and another user's files are theirs to remove: what is left goes with the next one.
+                with suppress(OSError):
+                    remove(away)
         with suppress(FileNotFoundError):
             for name in os.listdir(self._blueprints):
                 if name.endswith(".json") and f"sha256:{name.removesuffix('.json')}" not in keep:

@@ -92,7 +92,7 @@ def _with_spelling(names: tuple[str, ...], path: str, directory: str) -> tuple[s
     tail = directory[len(os.path.realpath(names[0])) :]
     spelling = os.path.abspath(path).removesuffix(tail)
     same = os.path.realpath(spelling) == os.path.realpath(names[0])
-    return tuple(dict.fromkeys((*names, spelling))) if same else names
+    return tuple(dict.fromkeys((*names, spelling))) if spelling and same else names
 
 
 def _path_lines(root: str, path: str) -> list[str]:

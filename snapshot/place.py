@@ -45,6 +45,8 @@ class Placer:
         self.method: str = "reflink" if link == "auto" else link
         self.linked = 0
         self.written = 0
+        #: Whether anything came from a layer that another user can change.
+        self.apart = False
 
     def place(
         self, files: Files, source: str, target: str, digests: Mapping[str, str] | None = None, *, apart: bool = False
@@ -73,24 +75,38 @@ class Placer:
                 f"cannot hardlink from {os.fsdecode(source[0])}: it is another user's, who could change what is linked; "
                 "use --link auto or copy, or a cache of your own (--cache)",
             )
-        self.method = "reflink" if self.asked == "reflink" else "copy"
+        self.apart = True
+        put = _reflink if self.asked == "reflink" else _copy
         damaged = []
-        for path, mode, time in zip(files.paths, files.modes, files.times, strict=True):
+        for path, mode, size, time in zip(files.paths, files.modes, files.sizes, files.times, strict=True):
             name = path.encode("utf-8", "surrogateescape")
             try:
-                (_reflink if self.method == "reflink" else _copy)(source[0] + name, target[0] + name, mode, time)
+                status = os.stat(name, dir_fd=source[1], follow_symlinks=False)
+            except OSError:
+                damaged.append(path)
+                continue
+            if not stat.S_ISREG(status.st_mode) or status.st_size != size:
+                damaged.append(path)
+                continue
+            try:
+                put(source[0] + name, target[0] + name, mode, time)
             except (FileNotFoundError, NotADirectoryError, PermissionError):
                 damaged.append(path)
                 continue
             except OSError as error:
                 self._fall_back(error, target[0] + name)
                 raise
-            if digest_of_file(target[0] + name) != digests[path]:
+            if digest_of_file(target[0] + name) != digests.get(path):
                 os.unlink(target[0] + name)
                 damaged.append(path)
                 continue
             self.written += 1
         return damaged
+
+    @property
+    def used(self) -> str:
+        """The method that most had to be done by: what is not linked from another user's layer is copied."""
+        return "copy" if self.apart and self.asked != "reflink" else self.method
 
     def _place(
         self, files: Files, source: tuple[bytes, int], target: tuple[bytes, int], digests: Mapping[str, str] | None
@@ -181,7 +197,8 @@ def _opened(directory: str) -> Iterator[int]:
 def is_trusted(directory: str) -> bool:
     """Whether nobody but this user, and root, can change what lies in a directory of the cache."""
     try:
-        return os.lstat(encode(directory)).st_uid in {0, os.geteuid()}
+        status = os.lstat(encode(directory))
+        return status.st_uid in {0, os.geteuid()} and not status.st_mode & 0o022
     except FileNotFoundError:
         return True
 

@@ -45,6 +45,8 @@ _ENDS_INSIDE = (".pth", ".egg-link", ".py", ".json")
 _BUILD_FACTS = re.compile(
     r"(?:_sysconfigdata_.*\.py|_sysconfig_vars_.*\.json|build-details\.json|Makefile|python.*\.pc|python.*-config(?:\.py)?)\Z"
 )
+#: Where `site` looks for path files: elsewhere a .pth is anything, such as a model's weights.
+_SITES = ("site-packages", "dist-packages")
 _LARGEST_TEXT = 8 << 20
 
 
@@ -166,7 +168,7 @@ class Preparer:
             return self._places.template(without_trampoline(raw, self._places))
         if directory == "bin" and raw.startswith(b"#!") and kind is not Kind.ENVIRONMENT:
             return script_template(raw, self._places)
-        if name.endswith(".pth"):
+        if name.endswith(".pth") and posixpath.basename(directory) in _SITES:
             raw = made_absolute(raw, os.path.join(self._plan.root, directory), self._is_source)
         if kind is Kind.ENVIRONMENT or _PATHS_INSIDE.match(name):
             return self._places.template(raw, "own")

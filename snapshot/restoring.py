@@ -169,7 +169,7 @@ def _explained(target: str, cache: str) -> Iterator[None]:
             raise DestinationError(
                 error.errno, f"no space left on the disk of {place}; nothing was restored: make room and repeat"
             ) from error
-        if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+        if error.errno in (errno.ENOTEMPTY, errno.EEXIST) and _leads_to(error, target):
             raise DestinationError(
                 error.errno, f"another process has put something into {target} meanwhile; choose another destination"
             ) from error
@@ -178,6 +178,11 @@ def _explained(target: str, cache: str) -> Iterator[None]:
                 error.errno, f"{target} is a mount point, and cannot be replaced; restore to a directory in it"
             ) from error
         raise
+
+
+def _leads_to(error: OSError, target: str) -> bool:
+    """Whether it is about the rename to the destination."""
+    return isinstance(error.filename2, (str, bytes)) and os.fsdecode(error.filename2) == target
 
 
 def _host(
@@ -289,7 +294,7 @@ class _Builder:
         for files in layers:
             self._make(files.directories)
         damaged = [self._place(files, placer, full=full) for files in layers]
-        return damaged, placer.linked, placer.written, placer.method
+        return damaged, placer.linked, placer.written, placer.used
 
     def _place(self, files: Files, placer: Placer, *, full: bool) -> list[str]:
         layer = self._cache.layer(files.tree)

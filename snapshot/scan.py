@@ -72,7 +72,7 @@ def behind(root: str, link: Found) -> tuple[Found, bytes] | None:
         status = os.stat(real)
     except OSError:  # it leads nowhere, or where we may not look: it stays a link
         return None
-    if real.startswith(encode(root) + b"/") or not stat.S_ISREG(status.st_mode):
+    if real.startswith(encode(root) + b"/") or not stat.S_ISREG(status.st_mode) or not os.access(real, os.R_OK):
         return None
     return Found(link.path, status), real
 

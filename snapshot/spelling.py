@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 _ACTIVATE = re.compile(rb"""^[ \t]*(?:export )?VIRTUAL_ENV=(['"]?)(/[^'"\n]+)\1[ \t]*$""", re.MULTILINE)
 #: `command = PYTHON -m venv [OPTIONS] DIRECTORY`
 _COMMAND = re.compile(rb"^command[ \t]*=.* (/[^\n]+?)[ \t]*$", re.MULTILINE)
-#: The first line of a script, and the two after it of one whose path is too long for that.
-_HEAD = 2048
+#: Of a file: a script's first lines, and an activate script behind its licence.
+_HEAD = 8192
 
 
 def spellings(given: str, root: str, found: Mapping[str, Found]) -> tuple[str, ...]:
@@ -30,8 +30,8 @@ def spellings(given: str, root: str, found: Mapping[str, Found]) -> tuple[str, .
 
     A name counts only as long as it leads there, and where it can be told apart from other text.
     """
-    said = dict.fromkeys(decode(name) for name in _said(root, found))
-    others = [name for name in said if is_distinctive(name) and os.path.realpath(name) == root]
+    said = {decode(name) for name in _said(root, found) if b"\0" not in name} - {given, root}
+    others = sorted(name for name in said if is_distinctive(name) and os.path.realpath(name) == root)
     return tuple(dict.fromkeys((given, *others, root)))
 
 

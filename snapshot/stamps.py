@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 TICK = 2.0
 
 #: Raise it whenever the same files would make another layer.
-_VERSION = 2
+_VERSION = 3
 
 #: Prefixes that are remembered, with about 40 kB each; the one whose stamps were written longest ago is forgotten first.
 _MOST = 256

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import os
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -85,7 +85,8 @@ class Supply:
         advance = counter("restore", self._progress, sum(sizes[number] for number in parts[0]))
         with room_in(self._cache.directory):
             run_all([partial(self._add, [missing[number] for number in part], advance) for part in parts])
-            self._cache.keep(blueprint)
+            with suppress(PermissionError):  # another user's cache: it is quick to make again
+                self._cache.keep(blueprint)
         return blueprint
 
     def _add(self, layers: list[Layer], advance: Callable[[int], None]) -> None:

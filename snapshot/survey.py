@@ -267,7 +267,12 @@ class _Builder:
             self.findings.append(Finding("secret", path, "a file of credentials; left out"))
             return
         entry = Item(item, recorded)
-        if plan.kind is Kind.INTERPRETER and item.is_link and (file := behind(plan.root, item)):
+        if (
+            plan.kind is Kind.INTERPRETER
+            and item.is_link
+            and path.endswith(".py")
+            and (file := behind(plan.root, item))
+        ):
             # Debian keeps sitecustomize.py in /etc: it is as much the interpreter's as if it lay here.
             entry = Item(file[0], real=file[1])
         plan.items.append(entry)

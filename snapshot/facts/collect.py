@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 _COMPUTE = frozenset(
     {"numpy", "scipy", "threadpoolctl", "mkl", "intel-openmp", "blis", "scipy-openblas32", "scipy-openblas64"}
 )
+#: Those of them that the probe imports by their own names.
+_IMPORTED = frozenset({"numpy", "scipy"})
 
 
 def collect(
@@ -190,7 +192,10 @@ def _left_out(numeric: Numeric | None, layers: Sequence[Layer], findings: Iterab
     """The distributions that the probe computed with, where they are, and that a capture with exclusions does not have."""
     if numeric is None or not any(each.kind == "excluded" for each in findings):
         return []
-    return sorted({component for component, _, _ in numeric.backend} & _COMPUTE - {layer.name for layer in layers})
+    used = {
+        component for component, name, _ in numeric.backend if name != "status"
+    }  # which says that it is not installed
+    return sorted((used & _IMPORTED) - {layer.name for layer in layers})
 
 
 def _runs(python: str, prefix: str) -> bool:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from snapshot.facts.model import Facts
 
 #: Raise it whenever the same environment would have other facts.
-_VERSION = 2
+_VERSION = 3
 
 #: Prefixes whose facts are kept, with about 170 kB each; the one whose were written longest ago is forgotten first.
 _MOST = 256

@@ -25,10 +25,11 @@ if TYPE_CHECKING:
 
 LAYOUT = "oci-layout"
 INDEX = "index.json"
+LOCK = "lock"
 _LAYOUT_VERSION = "1.0.0"
 
 #: What may lie in a directory that is to become a store: what a killed process left, or what a file system puts there.
-_OURS = frozenset({LAYOUT, INDEX, REMOVED, KEY, "blobs", "tmp", "cache", "lock", "lock.held", "lost+found"})
+_OURS = frozenset({LAYOUT, INDEX, REMOVED, KEY, "blobs", "tmp", "cache", LOCK, "lock.held", "lost+found"})
 _HEX = r"[0-9a-f]{64}\Z"
 
 #: Blobs from this size on are synchronised to disk by the thread that wrote them, so that others go on compressing.
@@ -127,7 +128,9 @@ class DirectoryBackend:
         with ExitStack() as held:
             with _explained("lock", self.path):
                 self._prepare()
-                held.enter_context(exclusive(os.path.join(self.path, "lock")))
+                with suppress(FileExistsError), FileIO(os.path.join(self.path, LOCK), "xb") as file:
+                    self._share(file.fileno(), LOCK)
+                held.enter_context(exclusive(os.path.join(self.path, LOCK)))
             yield
 
     def sweep(self) -> int:
@@ -190,8 +193,10 @@ class DirectoryBackend:
                 raise StoreError(
                     f"{self.path} is not a store, and not empty (there is {others[0]!r}); use an empty directory"
                 )
-        os.makedirs(self._tmp, exist_ok=True)
-        os.makedirs(self._blobs, exist_ok=True)
+        for path in (self._tmp, os.path.dirname(self._blobs), self._blobs):
+            with suppress(FileExistsError):
+                os.mkdir(path)
+                os.chmod(path, stat.S_IMODE(os.stat(self.path).st_mode))
         if not os.path.exists(os.path.join(self.path, LAYOUT)):
             self._replace(LAYOUT, canonical({"imageLayoutVersion": _LAYOUT_VERSION}))
             for path in (os.path.dirname(self._blobs), os.path.dirname(self.path)):
@@ -214,10 +219,9 @@ class DirectoryBackend:
         """Who could read and write the file before can do so afterwards, whatever this process's umask is; a new one is for those who
         may read and write the directory.
         """
-        try:
-            mode = stat.S_IMODE(os.stat(os.path.join(self.path, name)).st_mode)
-        except FileNotFoundError:
-            mode = stat.S_IMODE(os.stat(self.path).st_mode) & 0o666
+        mode = stat.S_IMODE(os.stat(self.path).st_mode) & 0o666
+        with suppress(FileNotFoundError):
+            mode = stat.S_IMODE(os.stat(os.path.join(self.path, name)).st_mode) if name != LOCK else mode
         if stat.S_IMODE(os.fstat(fd).st_mode) != mode:
             with suppress(PermissionError):  # a file system without modes of its own
                 os.fchmod(fd, mode)

@@ -50,8 +50,8 @@ CREATED = "org.opencontainers.image.created"
 
 _COMPONENT = r"[A-Za-z0-9]+(?:(?:[-._:@+]|--)[A-Za-z0-9]+)*"
 _NAME = rf"{_COMPONENT}(?:/{_COMPONENT})?\Z"  # compiled when first used: a restore does not
-#: As long as a file's name may be.
-_LONGEST_NAME = 255
+#: Unity Catalog has three names of 255 letters, and a registration adds some of its own.
+_LONGEST_NAME = 1024
 _LIKE_A_DIGEST = r"sha256:|[0-9a-f]{64}\Z"
 
 

@@ -101,6 +101,7 @@ EDITABLE = Source(".envparity/src/click", editable=True)
     [
         ("requirements.txt", "./click-8.1.7-py3-none-any.whl\n", "click-8.1.7-py3-none-any.whl"),
         ("requirements.txt", "-e ./proj\n", EDITABLE),
+        ("requirements.txt", "-e ./proj[fast]\n", EDITABLE),
         ("requirements.txt", "./proj\n", "proj"),
         ("pylock.toml", LOCK + 'directory = {path = "proj"}\n', "proj"),
         ("pylock.toml", LOCK + 'directory = {path = "proj", editable = true}\n', EDITABLE),
@@ -126,6 +127,11 @@ def test_a_file_of_something_else_is_said_to_be_one(tmp_path):
     for name in ("conda.yaml", "uv.lock", "mylock.toml", "big.json"):
         (found,) = problems(written(tmp_path, "x: y\n" * 1000, name))
         assert found == f"{name} is no requirements.txt; lock files are named pylock.toml or pylock.NAME.toml"
+
+
+def test_a_lock_in_pips_own_format_is_one(tmp_path):
+    """Ours is called that, and what `uv pip compile -o requirements.lock` writes."""
+    assert [item.name for item in read(written(tmp_path, "click==8.1.7\n", "requirements.lock")).items] == ["click"]
 
 
 def test_of_many_problems_the_first_are_named(tmp_path):

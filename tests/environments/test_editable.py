@@ -230,6 +230,8 @@ def test_a_path_relative_to_the_site_directory(lab, made, store, tmp_path):
     tools = tmp_path / "projects" / "tools"
     tools.mkdir(parents=True)
     (tools / "helper.py").write_text("VALUE = 7\n")
+    (tools / "weights").mkdir()
+    (tools / "weights" / "model.pth").write_text("version https://git-lfs\noid sha256:1\n")  # no path file at all
     inner = os.path.join(made.site, "inner")
     made.write(os.path.join(inner, "within.py"), "VALUE = 8\n")
     lines = f"{os.path.relpath(tools, made.site)}\ninner\n"
@@ -243,6 +245,8 @@ def test_a_path_relative_to_the_site_directory(lab, made, store, tmp_path):
     with open(os.path.join(back.site, "mine.pth")) as file:
         assert file.read() == f"{back.path}/.envparity/src/tools\ninner\n"
     assert snapshot.capture(back, store, interpreter=False).parity_root == captured.parity_root
+    with open(back.at(".envparity", "src", "tools", "weights", "model.pth")) as file:
+        assert file.read() == "version https://git-lfs\noid sha256:1\n"
 
 
 def test_an_archive_outside_is_said_and_not_captured(lab, made, store, tmp_path):

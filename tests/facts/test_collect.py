@@ -385,7 +385,13 @@ def test_what_is_left_out_is_in_no_fingerprint(env, store, monkeypatch):
     (env.site / "numpy-2.0.dist-info").mkdir()
     (env.site / "numpy-2.0.dist-info" / "METADATA").write_text("Metadata-Version: 2.1\nName: numpy\nVersion: 2.0\n")
     (env.site / "numpy-2.0.dist-info" / "RECORD").write_text("numpy-2.0.dist-info/METADATA,,\n")
-    numeric = snapshot.facts.model.Numeric((("libm", "version", "1"), ("numpy", "version", "2.0")), ())
+    rows = (
+        ("libm", "version", "1"),
+        ("mkl", "version", "2025"),
+        ("numpy", "version", "2.0"),
+        ("scipy", "status", "not installed"),
+    )
+    numeric = snapshot.facts.model.Numeric(rows, ())
     monkeypatch.setattr("snapshot.facts.collect.Ahead.begin", lambda *_: None)
     monkeypatch.setattr("snapshot.facts.numeric.fingerprint", lambda *_, **__: numeric)
     for name, options in (("whole", {}), ("less", {"exclude": ["dist:numpy"]}), ("other", {"exclude": ["dist:third"]})):

@@ -51,7 +51,7 @@ def test_what_the_file_system_says_has_its_remedy(environment, store, tmp_path, 
     store = snapshot.Store(str(store), cache=tmp_path / "cache")
 
     def refused(*_, **__):
-        raise OSError(number, os.strerror(number), str(tmp_path / place))
+        raise OSError(number, os.strerror(number), str(tmp_path / place), None, str(tmp_path / "cache-of-envs" / "env"))
 
     monkeypatch.setattr("snapshot.restoring.os.rename", refused)
     with pytest.raises(DestinationError, match=said) as caught:

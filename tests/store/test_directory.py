@@ -323,6 +323,9 @@ def test_importing_the_store_imports_nothing_heavy():
     assert loaded & heavy == set()
 
 
+SHARED = {"lock": 0o664, "tmp": 0o2775, "blobs": 0o2775, "blobs/sha256": 0o2775}
+
+
 def test_one_writer_with_a_closed_umask_shuts_nobody_out(tmp_path):
     """A store of several people: what the first let the others read and write, they can afterwards."""
     (tmp_path / "store").mkdir()
@@ -335,5 +338,7 @@ def test_one_writer_with_a_closed_umask_shuts_nobody_out(tmp_path):
         index.chmod(0o660)
         publish_sample(Store(tmp_path / "store"), "b", ["one"])
         assert stat.S_IMODE(index.stat().st_mode) == 0o660
+        modes = {path: stat.S_IMODE((tmp_path / "store" / path).stat().st_mode) for path in SHARED}
+        assert modes == SHARED
     finally:
         os.umask(before)

@@ -321,9 +321,9 @@ def test_names_that_look_like_digests(name):
         check_name(name)
 
 
-def test_a_name_is_no_longer_than_that_of_a_file():
-    assert check_name("a" * 250 + "/1") == "a" * 250 + "/1"
+def test_a_name_has_an_end():
+    assert check_name("a" * 1000 + "/1") == "a" * 1000 + "/1"
     with pytest.raises(
-        InvalidNameError, match=r"'a{40}'… cannot name a snapshot: it has 300 letters, want 255 at most"
+        InvalidNameError, match=r"'a{40}'… cannot name a snapshot: it has 2000 letters, want 1024 at most"
     ):
-        check_name("a" * 300)
+        check_name("a" * 2000)

@@ -116,7 +116,7 @@ def test_a_destination_below_a_file(store, tmp_path):
 def of_another(store, tmp_path):
     """The cache's layers belong to somebody else, who may change them at any time."""
     restore("x", tmp_path / "first", store)
-    for directory, _, files in os.walk(store.cache / "layers"):
+    for directory, _, files in os.walk(store.cache):
         for path in (directory, *(os.path.join(directory, name) for name in files)):
             try:
                 os.chown(path, 12345, 12345, follow_symlinks=False)
@@ -144,9 +144,35 @@ def test_another_users_files_are_read_however_good_they_look(of_another, tmp_pat
     forged.write_bytes(b"x" * before.st_size)
     forged.chmod(before.st_mode)
     os.utime(forged, ns=(before.st_mtime_ns, before.st_mtime_ns))
+    (blueprint,) = (of_another.cache / "blueprints").iterdir()
+    blueprint.write_bytes(blueprint.read_bytes().replace(b'"lib/a.py"', b'"lib/b.py"'))  # it is theirs, too
+    os.chown(blueprint, 12345, 12345)
     restore("x", tmp_path / "env", of_another)
     good(tmp_path / "env")
     assert cached(of_another, "lib/a.py").stat().st_uid == os.geteuid()  # unpacked anew
+
+
+def test_a_pipe_in_another_users_cache_is_no_file(of_another, tmp_path):
+    forged = cached(of_another, "lib/a.py")
+    forged.parent.chmod(0o755)
+    forged.unlink()
+    os.mkfifo(forged)
+    restore("x", tmp_path / "env", of_another)
+    good(tmp_path / "env")
+
+
+def test_a_layer_that_a_group_may_write_is_not_trusted(store, tmp_path):
+    before = os.umask(0o002)
+    try:
+        restore("x", tmp_path / "one", store)
+    finally:
+        os.umask(before)
+    layers = list((store.cache / "layers").iterdir())
+    assert {stat.S_IMODE(path.stat().st_mode) for path in layers} == {0o755}
+    assert restore("x", tmp_path / "two", store).linked_files
+    for path in layers:
+        path.chmod(0o775)
+    assert restore("x", tmp_path / "three", store).linked_files == 0
 
 
 @pytest.fixture
