@@ -102,3 +102,9 @@ def test_help_lists_every_command_with_what_it_does(envparity):
 def test_version(envparity, monkeypatch):
     monkeypatch.setattr("importlib.metadata.version", lambda name: f"1.2 of {name}")
     assert envparity("--version").stdout == "envparity 1.2 of envparity\n"
+
+
+def test_an_empty_store_option(envparity):
+    """A variable of the shell that is not set: by its absolute path it would be the working directory."""
+    said = envparity.error("--store", "", "list")
+    assert said.startswith("--store is empty; give the directory of a store")

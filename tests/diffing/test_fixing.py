@@ -9,11 +9,12 @@ from datetime import date
 import pytest
 from packaging.requirements import Requirement
 
+from diffing import fixing
 from diffing.assessing import assess
 from diffing.fixing import Plan, Step, fix, pin_of, plan
 from diffing.policy import DEFAULT
 from diffing.report import Counts, Coverage, PolicySummary, Report
-from diffing.requirements import read
+from diffing.requirements import Item, read
 from diffing.sides import Side
 from diffing.testing import description, file, full_facts, layer
 from diffing.verdict import Verdict
@@ -264,3 +265,12 @@ def test_where_the_files_are_equal_only_variables_are_left():
     host = replace(one, facts=replace(full_facts(), host=replace(full_facts().host, libc_version="2.99")))
     report = assess(Side("m/1", "snapshot", elsewhere, name="m/1"), live(host), today=date(2026, 11, 22))
     assert (report.verdict, report.fix) == (Verdict.NUMERIC, None)  # no command makes another machine of this one
+
+
+def test_an_editable_project_is_installed_from_its_directory():
+    """pip refuses `--editable 'NAME @ URL'` of a path."""
+    item = Item("proj", "r.txt", 1, extras=("fast",), url="file:///srv/a%20b/proj", editable=True)
+    assert fixing._wish(item) == ("--editable", "/srv/a b/proj[fast]")
+    assert fixing._wish(replace(item, url="https://example.org/p.git", vcs="git"))[1].startswith(
+        "proj[fast] @ git+https"
+    )
